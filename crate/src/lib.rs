@@ -1,0 +1,18 @@
+//! libp2p as state machines: input in, output out.
+//!
+//! The core opens no socket, reads no clock, spawns no task and draws no random
+//! number that it was not handed. A *host* (a page, Node, tokio, the simulator)
+//! owns sockets, time and tasks and turns the crank.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod identity;
+pub mod muxer;
+pub mod negotiate;
+pub mod rng;
+pub mod security;
+pub mod time;
+pub mod wire;
+
+pub use rng::Rng;
+pub use time::Instant;
