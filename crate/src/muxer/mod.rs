@@ -1,1 +1,3 @@
-//! Under construction.
+//! Stream multiplexing: many streams over one ordered, reliable link.
+
+pub mod yamux;

@@ -1,0 +1,417 @@
+//! The session: its streams, its queues, and what its owner calls.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+use super::code;
+use super::config::{Config, INITIAL_WINDOW, MAX_ACK_BACKLOG, REPLIES_PAUSE};
+use super::error::{Error, OpenError};
+use super::fifo::Pool;
+use super::ids::Used;
+use super::ping::Ping;
+use super::receive::Incoming;
+use super::state::{Life, Marks, State};
+use super::stream::Stream;
+use crate::Instant;
+use crate::time::earliest;
+
+/// How long unused memory is kept for the next burst of traffic.
+const TIDY_AFTER: Duration = Duration::from_secs(10);
+
+/// Which side of the link this is (yamux, "StreamID Field").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The side that dialled: its streams have odd numbers.
+    Client,
+    /// The side that listened: its streams have even numbers.
+    Server,
+}
+
+/// The number of a stream, the same on both sides and never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub(super) u32);
+
+impl StreamId {
+    /// The number as it is on the wire.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The stream of a number; there may be none.
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// News for the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The remote opened a stream. Taking this event accepts it; to refuse,
+    /// reset the stream.
+    Opened(StreamId),
+    /// Bytes came in. Not told again before the application has looked.
+    Readable(StreamId),
+    /// There is room again (half the buffer) after a write that found too little.
+    Writable(StreamId),
+    /// The remote will send no more; what is not read yet can still be.
+    Finished(StreamId),
+    /// The stream was reset, by the remote or because [`Config::max_unread`]
+    /// was reached. It is gone.
+    Reset(StreamId),
+    /// Both sides have finished and all is read. The stream is gone.
+    Closed(StreamId),
+    /// The remote takes no new streams, for the reason in this
+    /// [`code`](super::code).
+    GoAway(u32),
+    /// The remote answered a [`Yamux::ping`].
+    Pong(Duration),
+}
+
+/// What a session has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Bytes of data received on streams.
+    pub data_in: u64,
+    /// Bytes of data sent on streams.
+    pub data_out: u64,
+    /// Frames received.
+    pub frames_in: u64,
+    /// Frames sent.
+    pub frames_out: u64,
+    /// Streams that the remote opened.
+    pub opened_in: u64,
+    /// Streams that this side opened.
+    pub opened_out: u64,
+    /// Streams of the remote refused for a limit.
+    pub refused: u64,
+    /// Streams reset because [`Config::max_unread`] was reached.
+    pub overflowed: u64,
+}
+
+/// A reply that belongs to no stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reply {
+    Pong(u32),
+    Refuse(u32),
+}
+
+/// What streams share.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) config: Config,
+    pub(super) now: Instant,
+    /// Streams with something to send, in the order of their turns.
+    pub(super) ready: VecDeque<u32>,
+    /// Streams with a reset or a window update to send.
+    pub(super) control: VecDeque<u32>,
+    /// Streams with something to tell.
+    pub(super) news: VecDeque<u32>,
+    pub(super) replies: VecDeque<Reply>,
+    pub(super) pool: Pool,
+    /// Bytes received and not read, of all streams.
+    pub(super) unread: usize,
+    /// Bytes written and not sent, of all streams.
+    pub(super) unsent: usize,
+    /// Window of all streams beyond the initial one of each.
+    pub(super) window_lent: usize,
+    pub(super) unacknowledged_in: usize,
+    pub(super) unacknowledged_out: usize,
+    pub(super) inbound: usize,
+    pub(super) outbound: usize,
+    pub(super) ping: Ping,
+    pub(super) pong: Option<Duration>,
+    /// Go Away to be sent.
+    pub(super) go_away_due: Option<u32>,
+    pub(super) local_gone: bool,
+    pub(super) remote_gone: bool,
+    /// Go Away of the remote to be told.
+    pub(super) remote_code: Option<u32>,
+    pub(super) failed: Option<Error>,
+    pub(super) stats: Stats,
+    /// When to give unused memory back, while there is some.
+    tidy_at: Option<Instant>,
+    /// Data frames counted when `tidy_at` was set.
+    tidy_mark: u64,
+}
+
+/// One end of a yamux session.
+///
+/// See the [module](super) for how to drive it.
+#[derive(Debug)]
+pub struct Yamux {
+    pub(super) streams: BTreeMap<u32, Box<State>>,
+    pub(super) session: Session,
+    pub(super) incoming: Incoming,
+    pub(super) used: Used,
+    pub(super) role: Role,
+    /// The number of the next stream of ours.
+    pub(super) next_id: Option<u32>,
+}
+
+impl Yamux {
+    /// A new session; `now` is the time, here as in every call.
+    pub fn new(config: Config, role: Role, now: Instant) -> Self {
+        let (ours, theirs) = match role {
+            Role::Client => (1, 2),
+            Role::Server => (2, 1),
+        };
+        Self {
+            streams: BTreeMap::new(),
+            session: Session {
+                config: config.clamped(),
+                now,
+                ready: VecDeque::new(),
+                control: VecDeque::new(),
+                news: VecDeque::new(),
+                replies: VecDeque::new(),
+                pool: Pool::default(),
+                unread: 0,
+                unsent: 0,
+                window_lent: 0,
+                unacknowledged_in: 0,
+                unacknowledged_out: 0,
+                inbound: 0,
+                outbound: 0,
+                ping: Ping::default(),
+                pong: None,
+                go_away_due: None,
+                local_gone: false,
+                remote_gone: false,
+                remote_code: None,
+                failed: None,
+                stats: Stats::default(),
+                tidy_at: None,
+                tidy_mark: 0,
+            },
+            incoming: Incoming::default(),
+            used: Used::new(theirs),
+            role,
+            next_id: Some(ours),
+        }
+    }
+
+    /// Opens a stream. Bytes may be written at once; they need not wait for the
+    /// remote to accept it.
+    pub fn open(&mut self) -> Result<StreamId, OpenError> {
+        let session = &mut self.session;
+        if session.failed.is_some() || session.remote_gone || session.local_gone {
+            return Err(OpenError::GoneAway);
+        }
+        if session.outbound >= session.config.max_outbound_streams {
+            return Err(OpenError::TooManyStreams);
+        }
+        if session.unacknowledged_out >= MAX_ACK_BACKLOG {
+            return Err(OpenError::TooManyUnacknowledged);
+        }
+        let id = self.next_id.ok_or(OpenError::NumbersUsedUp)?;
+        self.next_id = id.checked_add(2);
+        session.outbound += 1;
+        session.unacknowledged_out += 1;
+        session.stats.opened_out += 1;
+        let mut state = Box::new(State::new(id, true, INITIAL_WINDOW, session.now));
+        state.schedule(session);
+        self.streams.insert(id, state);
+        Ok(StreamId(id))
+    }
+
+    /// The stream `id`, unless it is over or its [`Event::Opened`] has not been
+    /// taken.
+    pub fn stream(&mut self, id: StreamId) -> Option<Stream<'_>> {
+        let state = self.streams.get_mut(&id.0)?;
+        if state.life == Life::Gone || state.news.has(Marks::OPENED) {
+            return None;
+        }
+        Some(Stream::new(state, &mut self.session))
+    }
+
+    /// The next news, if there is any.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let session = &mut self.session;
+        if let Some(rtt) = session.pong.take() {
+            return Some(Event::Pong(rtt));
+        }
+        if let Some(code) = session.remote_code.take() {
+            return Some(Event::GoAway(code));
+        }
+        while let Some(&id) = session.news.front() {
+            if let Some(state) = self.streams.get_mut(&id) {
+                if let Some(event) = state.next_event(session) {
+                    return Some(event);
+                }
+                state.queued.clear(Marks::NEWS);
+            }
+            session.news.pop_front();
+            remove_if_over(&mut self.streams, session, id);
+        }
+        None
+    }
+
+    /// When [`Yamux::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        earliest(self.session.ping.poll_timeout(), self.session.tidy_at)
+    }
+
+    /// Time has passed. Fails if a ping was not answered in time. Calls before
+    /// the deadline do nothing.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        let session = &mut self.session;
+        session.now = now;
+        session.check()?;
+        if let Err(error) = session.ping.handle_timeout(now) {
+            session.failed = Some(error);
+            return Err(error);
+        }
+        if session.tidy_at.is_some_and(|at| at <= now) {
+            session.tidy_at = None;
+            if session.tidy_mark == session.data_frames() {
+                session.shrink();
+            } else {
+                session.tidy_later();
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a ping; [`Event::Pong`] tells of the answer. If there is none in
+    /// [`Config::ping_timeout`], the session fails. One that is under way
+    /// already is not sent again.
+    pub fn ping(&mut self, now: Instant) {
+        self.session.now = now;
+        self.session.ping.ask(now + self.session.config.ping_timeout);
+    }
+
+    /// The round-trip time last measured: asked for with [`Yamux::ping`], or
+    /// by the session itself, at most every ten seconds while data comes in.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.session.ping.rtt()
+    }
+
+    /// Tells the remote that this side takes no new streams, with a
+    /// [`code`](super::code); refuses those that come. Streams that exist go on.
+    pub fn go_away(&mut self, code: u32) {
+        if !self.session.local_gone {
+            self.session.local_gone = true;
+            self.session.go_away_due = Some(code);
+        }
+    }
+
+    /// Whether no stream exists and nothing waits to be sent.
+    pub fn is_idle(&self) -> bool {
+        self.streams.is_empty() && !self.wants_transmit()
+    }
+
+    /// Whether more bytes may be received now. If not, the remote makes this
+    /// side answer faster than it takes answers: call [`Yamux::transmit`] first.
+    pub fn wants_read(&self) -> bool {
+        self.session.failed.is_none() && self.session.replies.len() < REPLIES_PAUSE
+    }
+
+    /// Whether [`Yamux::transmit`] has something to send.
+    pub fn wants_transmit(&self) -> bool {
+        let session = &self.session;
+        session.go_away_due.is_some()
+            || (session.failed.is_none()
+                && (session.ping.wants_transmit()
+                    || !session.replies.is_empty()
+                    || !session.control.is_empty()
+                    || !session.ready.is_empty()))
+    }
+
+    /// What the session has done so far.
+    pub fn stats(&self) -> Stats {
+        self.session.stats
+    }
+
+    /// How many streams exist, inbound and outbound.
+    pub fn streams(&self) -> (usize, usize) {
+        (self.session.inbound, self.session.outbound)
+    }
+
+    /// Bytes received and not read, of all streams; at most [`Config::max_unread`].
+    pub fn unread(&self) -> usize {
+        self.session.unread
+    }
+
+    /// Bytes written and not sent, of all streams.
+    pub fn unsent(&self) -> usize {
+        self.session.unsent
+    }
+
+    /// Bytes of heap memory held, about. Looks at every stream.
+    pub fn memory(&self) -> usize {
+        let session = &self.session;
+        let streams = self.streams.values().map(|state| {
+            // Its place in the table takes some 20 bytes.
+            size_of::<State>() + 20 + state.recv.capacity() + state.send.capacity()
+        });
+        let queues =
+            session.ready.capacity() + session.control.capacity() + session.news.capacity();
+        streams.sum::<usize>()
+            + queues * size_of::<u32>()
+            + session.replies.capacity() * size_of::<Reply>()
+            + session.pool.memory()
+            + self.used.memory()
+    }
+
+    /// Ends the session for `error`; the remote is told.
+    pub(super) fn fail(&mut self, error: Error) -> Error {
+        self.session.failed = Some(error);
+        self.session.go_away_due = Some(code::PROTOCOL_ERROR);
+        error
+    }
+}
+
+impl Session {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn data_frames(&self) -> u64 {
+        self.stats.frames_in.wrapping_add(self.stats.frames_out)
+    }
+
+    /// Has unused memory given back when traffic has ceased.
+    pub(super) fn tidy_later(&mut self) {
+        if self.tidy_at.is_none() {
+            self.tidy_at = Some(self.now + TIDY_AFTER);
+            self.tidy_mark = self.data_frames();
+        }
+    }
+
+    /// Gives unused memory back.
+    fn shrink(&mut self) {
+        self.pool.clear();
+        self.ready.shrink_to_fit();
+        self.control.shrink_to_fit();
+        self.news.shrink_to_fit();
+        self.replies.shrink_to_fit();
+    }
+}
+
+/// Removes the stream `id` if nothing refers to it any more, and with the last
+/// one all memory kept for others.
+pub(super) fn remove_if_over(
+    streams: &mut BTreeMap<u32, Box<State>>,
+    session: &mut Session,
+    id: u32,
+) {
+    if !streams.get(&id).is_some_and(|state| state.is_over()) {
+        return;
+    }
+    if let Some(state) = streams.remove(&id) {
+        let count = if state.outbound { &mut session.outbound } else { &mut session.inbound };
+        *count -= 1;
+    }
+    if streams.is_empty() {
+        session.shrink();
+    }
+}

@@ -1,0 +1,209 @@
+//! Bytes for the link out: control frames, then the streams in turns.
+
+use super::config::QUANTUM;
+use super::frame::{Flags, HEADER_LEN, Header, Kind};
+use super::session::{Reply, Session, Yamux, remove_if_over};
+use super::state::{End, Life, Marks, State};
+use crate::Instant;
+
+/// Data is not cut to fewer bytes than this to fill the end of a budget.
+const MIN_CUT: usize = 512;
+
+/// Room for whole frames at the end of a vector.
+struct Room<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+    limit: usize,
+}
+
+impl Room<'_> {
+    /// Bytes of body that still fit beside their header.
+    fn body(&self) -> Option<usize> {
+        (self.limit - self.out.len()).checked_sub(HEADER_LEN)
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.out.len() == self.start
+    }
+
+    /// Appends a frame that [`Room::body`] has room for.
+    fn frame(&mut self, header: Header, body: &[u8], session: &mut Session) {
+        self.out.extend_from_slice(&header.encode());
+        self.out.extend_from_slice(body);
+        session.stats.frames_out += 1;
+    }
+}
+
+impl Yamux {
+    /// Appends whole frames to `out`, at most `budget` bytes, and returns how
+    /// many bytes they are. Zero means that nothing waits, or that the budget is
+    /// too small for the next frame (13 bytes are enough for any).
+    pub fn transmit(&mut self, now: Instant, out: &mut Vec<u8>, budget: usize) -> usize {
+        let start = out.len();
+        let mut room = Room { start, limit: start.saturating_add(budget), out };
+        let session = &mut self.session;
+        session.now = now;
+        if session.go_away_due.is_some() && room.body().is_some() {
+            let code = session.go_away_due.take().unwrap_or_default();
+            room.frame(session_frame(Kind::GoAway, Flags::NONE, code), &[], session);
+        }
+        if session.failed.is_none() {
+            session.transmit_replies(&mut room);
+            self.transmit_control(&mut room);
+            self.transmit_data(&mut room);
+        }
+        let written = room.out.len() - start;
+        if written > 0 {
+            self.session.tidy_later();
+        }
+        written
+    }
+
+    /// Resets and window updates of streams.
+    fn transmit_control(&mut self, room: &mut Room<'_>) {
+        while room.body().is_some() {
+            let Some(id) = self.session.control.pop_front() else { return };
+            let Some(state) = self.streams.get_mut(&id) else { continue };
+            state.queued.clear(Marks::CONTROL);
+            let session = &mut self.session;
+            if state.rst_due {
+                state.rst_due = false;
+                let header = Header { kind: Kind::Data, flags: Flags::RST, stream: id, length: 0 };
+                room.frame(header, &[], session);
+            } else if state.life == Life::Open && state.owes_window() {
+                state.tune_window(session);
+                let length = state.window_due();
+                state.credit_in += length;
+                let header = state.header(Kind::WindowUpdate, length, session);
+                room.frame(header, &[], session);
+            }
+            remove_if_over(&mut self.streams, &mut self.session, id);
+        }
+    }
+
+    /// Deficit round robin: a stream sends for its turn's bytes, then goes to
+    /// the end of the queue.
+    fn transmit_data(&mut self, room: &mut Room<'_>) {
+        while let Some(space) = room.body() {
+            let Some(&id) = self.session.ready.front() else { return };
+            let alone = self.session.ready.len() == 1;
+            let session = &mut self.session;
+            let Some(state) = self.streams.get_mut(&id) else {
+                session.ready.pop_front();
+                continue;
+            };
+            if state.has_turn() {
+                if state.turn == 0 {
+                    state.turn = QUANTUM * u32::from(state.weight);
+                }
+                if !state.transmit(room, space, alone, session) {
+                    return;
+                }
+            }
+            let more = state.has_turn();
+            if more && state.turn > 0 {
+                continue;
+            }
+            session.ready.pop_front();
+            if more {
+                session.ready.push_back(id);
+            } else {
+                state.turn = 0;
+                state.queued.clear(Marks::READY);
+                remove_if_over(&mut self.streams, session, id);
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Pings and replies that belong to no stream.
+    fn transmit_replies(&mut self, room: &mut Room<'_>) {
+        while room.body().is_some() {
+            let header = if let Some(value) = self.ping.transmit(self.now) {
+                session_frame(Kind::Ping, Flags::SYN, value)
+            } else {
+                match self.replies.pop_front() {
+                    Some(Reply::Pong(value)) => session_frame(Kind::Ping, Flags::ACK, value),
+                    Some(Reply::Refuse(stream)) => {
+                        Header { kind: Kind::Data, flags: Flags::RST, stream, length: 0 }
+                    }
+                    None => return,
+                }
+            };
+            room.frame(header, &[], self);
+        }
+    }
+}
+
+impl State {
+    /// Whether half the window waits to be given back.
+    pub(super) fn owes_window(&self) -> bool {
+        !self.remote_end && self.window_due() >= self.window / 2
+    }
+
+    /// Doubles the window if half of it was used up in less than two round
+    /// trips: then it, and not the reader, is what holds the sender back.
+    fn tune_window(&mut self, session: &mut Session) {
+        let used = session.now.since(self.window_since);
+        self.window_since = session.now;
+        if session.ping.rtt().is_some_and(|rtt| used < rtt * 2) {
+            let left = session.config.window_budget.saturating_sub(session.window_lent);
+            let more = self.window.min(session.config.max_stream_window - self.window);
+            let more = more.min(u32::try_from(left).unwrap_or(u32::MAX));
+            self.window += more;
+            session.window_lent += more as usize;
+        }
+    }
+
+    /// Sends one frame in the stream's turn; false if `space` is too small.
+    fn transmit(
+        &mut self,
+        room: &mut Room<'_>,
+        space: usize,
+        alone: bool,
+        session: &mut Session,
+    ) -> bool {
+        let turn = if alone { usize::MAX } else { self.turn as usize };
+        let wanted = self.sendable().min(session.config.max_frame).min(turn);
+        let length = wanted.min(space);
+        if length < wanted && (length == 0 || (length < MIN_CUT && !room.is_fresh())) {
+            return false;
+        }
+        let fin = self.local_end == End::Due && length == self.send.len();
+        if fin {
+            self.local_end = End::Sent;
+        }
+        // A frame that only opens or accepts is a window update.
+        let kind = if length > 0 || fin { Kind::Data } else { Kind::WindowUpdate };
+        let mut header = self.header(kind, length as u32, session);
+        header.flags = header.flags | Flags::FIN.when(fin);
+        room.frame(header, self.send.as_slice().get(..length).unwrap_or_default(), session);
+        self.send.consume(length, &mut session.pool);
+        self.credit_out -= length as u32;
+        self.turn = self.turn.saturating_sub(length as u32);
+        session.unsent -= length;
+        session.stats.data_out += length as u64;
+        if self.writer_waits && self.send.len() <= session.config.send_buffer / 2 {
+            self.writer_waits = false;
+            self.tell(Marks::WRITABLE, session);
+        }
+        self.close_if_done(session);
+        true
+    }
+
+    /// A header for the stream, with the flags that are due.
+    fn header(&mut self, kind: Kind, length: u32, session: &mut Session) -> Header {
+        let flags = Flags::SYN.when(self.syn_due) | Flags::ACK.when(self.ack_due);
+        if self.ack_due {
+            self.acknowledge(session);
+        }
+        self.syn_due = false;
+        self.ack_due = false;
+        Header { kind, flags, stream: self.id, length }
+    }
+}
+
+const fn session_frame(kind: Kind, flags: Flags, length: u32) -> Header {
+    Header { kind, flags, stream: 0, length }
+}
