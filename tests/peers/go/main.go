@@ -1,5 +1,118 @@
+// Command peer is go-libp2p as a test peer; ../README.md describes its command line.
 package main
 
-import _ "github.com/libp2p/go-libp2p"
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
 
-func main() {}
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// A whole run of checks ends within this time, or it has failed.
+const patience = 2 * time.Minute
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "peer-go:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("usage: peer listen|dial|perf (see ../README.md)")
+	}
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	transport := flags.String("transport", "tcp", "tcp or ws")
+	agent := flags.String("agent", "", "text that the remote's agent must contain")
+	upload := flags.Int64("upload", 0, "bytes to send")
+	download := flags.Int64("download", 0, "bytes to receive")
+	switch args[0] {
+	case "listen":
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return listen(*transport)
+	case "dial", "perf":
+		if len(args) < 2 {
+			return fmt.Errorf("%s needs an address", args[0])
+		}
+		if err := flags.Parse(args[2:]); err != nil {
+			return err
+		}
+		target, err := peer.AddrInfoFromString(args[1])
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if args[0] == "perf" {
+			return measure(ctx, *target, *upload, *download)
+		}
+		return dial(ctx, *target, *agent)
+	}
+	return fmt.Errorf("no such command: %s", args[0])
+}
+
+func newHost(addresses ...string) (host.Host, error) {
+	options := []libp2p.Option{
+		libp2p.Transport(tcp.NewTCPTransport),
+		libp2p.Transport(websocket.New),
+		libp2p.Security(noise.ID, noise.New),
+		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
+		libp2p.UserAgent("test-peer-go/1.0.0"),
+		libp2p.DisableRelay(),
+		libp2p.DisableMetrics(),
+		libp2p.ResourceManager(unlimited()),
+	}
+	if len(addresses) > 0 {
+		options = append(options, libp2p.ListenAddrStrings(addresses...))
+	} else {
+		options = append(options, libp2p.NoListenAddrs)
+	}
+	h, err := libp2p.New(options...)
+	if err != nil {
+		return nil, err
+	}
+	serve(h)
+	return h, nil
+}
+
+func listen(transport string) error {
+	address := "/ip4/127.0.0.1/tcp/0"
+	if transport == "ws" {
+		address += "/ws"
+	} else if transport != "tcp" {
+		return fmt.Errorf("no such transport: %s", transport)
+	}
+	h, err := newHost(address)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	addresses := []string{}
+	for _, a := range h.Addrs() {
+		addresses = append(addresses, a.Encapsulate(ma.StringCast("/p2p/"+h.ID().String())).String())
+	}
+	if err := print(map[string]any{"peerId": h.ID().String(), "addresses": addresses}); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+func print(value any) error {
+	return json.NewEncoder(os.Stdout).Encode(value)
+}

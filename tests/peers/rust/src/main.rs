@@ -1,1 +1,49 @@
-fn main(){}
+//! rust-libp2p as a test peer; `../README.md` describes its command line.
+
+mod dial;
+mod host;
+mod serve;
+
+use std::error::Error;
+
+use serde_json::json;
+
+pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments).await {
+        Ok(true) => {}
+        Ok(false) => std::process::exit(1),
+        Err(error) => {
+            eprintln!("peer-rust: {error}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Whether all went as it should.
+async fn run(arguments: &[String]) -> Outcome<bool> {
+    let option = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1).map(String::as_str)
+    };
+    let number = |name: &str| option(name).unwrap_or("0").parse::<u64>();
+    match arguments {
+        [command, ..] if command == "listen" => {
+            let (peer_id, addresses) = host::listen(option("--transport").unwrap_or("tcp")).await?;
+            println!("{}", json!({ "peerId": peer_id.to_string(), "addresses": addresses }));
+            tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
+            Ok(true)
+        }
+        [command, address, ..] if command == "dial" => {
+            dial::checks(address.parse()?, option("--agent").unwrap_or("")).await
+        }
+        [command, address, ..] if command == "perf" => {
+            dial::perf(address.parse()?, number("--upload")?, number("--download")?).await?;
+            Ok(true)
+        }
+        _ => Err("usage: peer listen|dial|perf (see ../README.md)".into()),
+    }
+}
