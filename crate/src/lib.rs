@@ -14,5 +14,7 @@ pub mod security;
 pub mod time;
 pub mod wire;
 
+pub use address::Multiaddr;
+pub use identity::{Keypair, PeerId, PublicKey};
 pub use rng::Rng;
 pub use time::Instant;

@@ -1,5 +1,7 @@
-//! Bytes: the queue that every buffer is made of, and unsigned varints.
+//! Bytes: the queue that every buffer is made of, unsigned varints, and the
+//! bases that bytes are written in as text.
 
+pub mod base;
 mod buffer;
 pub mod varint;
 
