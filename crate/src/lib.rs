@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+#[cfg(feature = "async")]
+pub mod facade;
 pub mod identity;
 pub mod muxer;
 pub mod negotiate;
