@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::identity::{DecodeError, PeerId, SignError, VerifyError};
 
 /// Why a handshake or a secure channel failed. All are final: close the connection.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The remote announced a handshake message longer than the limit of its protocol.

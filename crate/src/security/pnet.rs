@@ -26,7 +26,6 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::Rng;
-use crate::wire::base;
 
 /// Bytes that either side sends first, in the clear: the nonce of what follows.
 pub const NONCE: usize = 24;
@@ -48,8 +47,8 @@ pub enum KeyError {
     /// The second line is not `/bin/`, `/base16/` or `/base64/`.
     #[error("the second line of the key file is not /bin/, /base16/ or /base64/")]
     Encoding,
-    /// The key has a character that its encoding does not know, or half a byte.
-    #[error("the key is not of its encoding")]
+    /// The key has a character that its encoding does not know.
+    #[error("the key has a character that is not of its encoding")]
     Character,
     /// The key is not exactly 32 bytes long.
     #[error("the key is not 32 bytes long")]
@@ -79,10 +78,10 @@ impl PreSharedKey {
                 let rest = rest.get(..KEY).filter(|_| rest[KEY..].trim_ascii().is_empty());
                 key.copy_from_slice(rest.ok_or(KeyError::Length)?);
             }
-            b"/base16/" => decode('f', rest.trim_ascii(), &mut key)?,
+            b"/base16/" => decode(rest.trim_ascii(), 4, base16, &mut key)?,
             b"/base64/" => {
                 let text = rest.trim_ascii();
-                decode('m', text.strip_suffix(b"=").unwrap_or(text), &mut key)?;
+                decode(text.strip_suffix(b"=").unwrap_or(text), 6, base64, &mut key)?;
             }
             _ => return Err(KeyError::Encoding),
         }
@@ -168,13 +167,41 @@ fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     (line.strip_suffix(b"\r").unwrap_or(line), rest)
 }
 
-/// Decodes `text`, in the base of the multibase prefix `base`, into `key`.
-fn decode(base: char, text: &[u8], key: &mut [u8; KEY]) -> Result<(), KeyError> {
-    let mut coded = Zeroizing::new(String::from(base));
-    coded.push_str(core::str::from_utf8(text).map_err(|_| KeyError::Character)?);
-    let bytes = Zeroizing::new(base::decode(&coded).map_err(|_| KeyError::Character)?);
-    *key = bytes.as_slice().try_into().map_err(|_| KeyError::Length)?;
-    Ok(())
+/// Decodes `text`, whose characters are worth `bits` each, into `key`.
+fn decode(
+    text: &[u8],
+    bits: u32,
+    value: fn(u8) -> Option<u32>,
+    key: &mut [u8; KEY],
+) -> Result<(), KeyError> {
+    let (mut pending, mut held, mut length) = (0u32, 0, 0);
+    for character in text {
+        pending = pending << bits | value(*character).ok_or(KeyError::Character)?;
+        held += bits;
+        if held >= 8 {
+            held -= 8;
+            *key.get_mut(length).ok_or(KeyError::Length)? = (pending >> held) as u8;
+            length += 1;
+        }
+        pending &= (1 << held) - 1;
+    }
+    // A whole character too many leaves as many bits as it is worth.
+    if length == KEY && held < bits { Ok(()) } else { Err(KeyError::Length) }
+}
+
+fn base16(character: u8) -> Option<u32> {
+    char::from(character).to_digit(16)
+}
+
+fn base64(character: u8) -> Option<u32> {
+    Some(u32::from(match character {
+        b'A'..=b'Z' => character - b'A',
+        b'a'..=b'z' => character - b'a' + 26,
+        b'0'..=b'9' => character - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    }))
 }
 
 #[cfg(test)]
@@ -262,7 +289,7 @@ mod tests {
             (format!("{header}/base16/\n"), KeyError::Length),
             (format!("{header}/base16/\n{}", "00".repeat(31)), KeyError::Length),
             (format!("{header}/base16/\n{}", "00".repeat(33)), KeyError::Length),
-            (format!("{header}/base16/\n{}0", "00".repeat(32)), KeyError::Character),
+            (format!("{header}/base16/\n{}0", "00".repeat(32)), KeyError::Length),
             (format!("{header}/base16/\n{}", "0g".repeat(32)), KeyError::Character),
             (format!("{header}/base64/\n{}", "A".repeat(42)), KeyError::Length),
             (format!("{header}/base64/\n{}", "A".repeat(44)), KeyError::Length),

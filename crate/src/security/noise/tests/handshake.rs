@@ -1,6 +1,5 @@
 //! Two ends of our own, and an end that says what it likes.
 
-use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 use prost::Message;
 
 use super::*;
@@ -256,24 +255,4 @@ fn the_host_verifies_what_the_core_cannot() {
     let Ok((mut handshake, Step::Verify(_))) = dial() else { panic!() };
     assert!(matches!(handshake.verified(false, &mut out), Err(Error::SignatureRefused)));
     assert!(matches!(handshake.verified(true, &mut out), Err(Error::Over)));
-}
-
-proptest! {
-    #[test]
-    fn payloads_round_trip(
-        muxers in prop::collection::vec("[^\n]{0,40}", 0..=MAX_MUXERS),
-        certhashes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..=MAX_CERTHASHES),
-    ) {
-        let names: Vec<Name> = muxers.iter().map(|name| Name::from(&**name)).collect();
-        let bytes = payload::encode(&keypair(1), &[5; 32], &names, &certhashes).unwrap();
-        let (key, signature, extensions) = payload::decode(&bytes).unwrap();
-        prop_assert_eq!(&key, &keypair(1).public().to_protobuf());
-        prop_assert!(keypair(1).public().verify(&payload::signed_message(&[5; 32]), &signature).is_ok());
-        prop_assert_eq!(extensions, Extensions { webtransport_certhashes: certhashes, stream_muxers: muxers });
-    }
-
-    #[test]
-    fn no_payload_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = payload::decode(&bytes);
-    }
 }

@@ -1,3 +1,0 @@
-//! The program `polypeer`.
-
-fn main() {}
