@@ -6,15 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
-pub mod connection;
-#[cfg(feature = "async")]
-pub mod facade;
 pub mod identity;
 pub mod muxer;
 pub mod negotiate;
-pub mod node;
-pub mod peer;
-pub mod protocols;
 pub mod rng;
 pub mod security;
 pub mod time;

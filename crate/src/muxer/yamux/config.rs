@@ -48,11 +48,13 @@ pub struct Config {
     /// 256 KiB.
     pub send_buffer: usize,
     /// The longest body in bytes of a data frame. Default 65,507: with its
-    /// header it fills one Noise message (65,535 bytes less the tag).
+    /// header it fills one Noise message (65,535 bytes less the tag). At most
+    /// 1 MiB, the most that rust-yamux takes.
     pub max_frame: usize,
     /// Streams of the remote that may exist; more are refused. Default 1024.
     pub max_inbound_streams: usize,
-    /// Streams of ours that may exist; more are not opened. Default 1024.
+    /// Streams of ours that may exist; more are not opened. Default 256:
+    /// rust-yamux ends a session that has more than 512 streams of both sides.
     pub max_outbound_streams: usize,
     /// Streams of the remote that wait to be taken ([`Event::Opened`]) or
     /// acknowledged; more are refused. Default 256, what remotes count on.
@@ -74,7 +76,7 @@ impl Default for Config {
             send_buffer: 256 * 1024,
             max_frame: 65_507,
             max_inbound_streams: 1024,
-            max_outbound_streams: 1024,
+            max_outbound_streams: 256,
             accept_backlog: 256,
             ping_timeout: Duration::from_secs(20),
         }
@@ -85,7 +87,7 @@ impl Config {
     /// The same with values that cannot work moved to the nearest that can.
     pub(super) fn clamped(mut self) -> Self {
         self.max_stream_window = self.max_stream_window.clamp(INITIAL_WINDOW, 1 << 30);
-        self.max_frame = self.max_frame.clamp(1, 1 << 30);
+        self.max_frame = self.max_frame.clamp(1, 1 << 20);
         self.send_buffer = self.send_buffer.max(1);
         self
     }

@@ -1,11 +1,11 @@
 //! The byte queue of a stream, and the pool that its memory comes from.
 
-/// Vectors that the pool keeps: those of the few streams whose queues are full
-/// between a frame and its reader.
-const SPARES: usize = 8;
+/// Vectors that the pool keeps at most.
+const SPARES: usize = 128;
 
-/// The largest vector in bytes that the pool keeps.
-const SPARE_CAPACITY: usize = 512 * 1024;
+/// Bytes that the vectors of the pool hold at most. Enough for the streams of a
+/// busy connection, whose queues are full only between a frame and its reader.
+const SPARE_BYTES: usize = 1024 * 1024;
 
 /// A queue may hold this much memory without regard to its contents.
 const SMALL: usize = 4096;
@@ -75,6 +75,8 @@ impl Fifo {
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     spares: Vec<Vec<u8>>,
+    /// The capacity of all spares.
+    bytes: usize,
 }
 
 impl Pool {
@@ -82,29 +84,31 @@ impl Pool {
     /// would pin it.
     fn take(&mut self, len: usize) -> Vec<u8> {
         let fits = |spare: &Vec<u8>| spare.capacity() <= SMALL || spare.capacity() / 8 <= len;
-        match self.spares.iter().rposition(fits) {
-            Some(index) => self.spares.swap_remove(index),
-            None => Vec::with_capacity(len),
-        }
+        let Some(index) = self.spares.iter().rposition(fits) else {
+            return Vec::with_capacity(len);
+        };
+        let spare = self.spares.swap_remove(index);
+        self.bytes -= spare.capacity();
+        spare
     }
 
     fn give(&mut self, mut bytes: Vec<u8>) {
-        if bytes.capacity() > 0 && bytes.capacity() <= SPARE_CAPACITY && self.spares.len() < SPARES
-        {
+        let capacity = bytes.capacity();
+        if capacity > 0 && self.bytes + capacity <= SPARE_BYTES && self.spares.len() < SPARES {
             bytes.clear();
+            self.bytes += capacity;
             self.spares.push(bytes);
         }
     }
 
     /// Gives all memory back.
     pub(super) fn clear(&mut self) {
-        self.spares = Vec::new();
+        *self = Self::default();
     }
 
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
-        self.spares.capacity() * size_of::<Vec<u8>>()
-            + self.spares.iter().map(Vec::capacity).sum::<usize>()
+        self.spares.capacity() * size_of::<Vec<u8>>() + self.bytes
     }
 }
 
@@ -133,7 +137,7 @@ mod tests {
                 assert!(fifo.capacity() <= SMALL.max(fifo.len() * 8 + 8));
                 assert!(!fifo.is_empty() || fifo.capacity() == 0);
             }
-            assert!(pool.spares.len() <= SPARES);
+            assert_eq!(pool.bytes, pool.spares.iter().map(Vec::capacity).sum::<usize>());
         }
     }
 
@@ -147,6 +151,23 @@ mod tests {
             fifo.push(&[1; 65_507], &mut pool);
             assert_eq!(fifo.as_slice().as_ptr(), place);
         }
+    }
+
+    #[test]
+    fn the_pool_is_bounded() {
+        let mut pool = Pool::default();
+        for _ in 0..1000 {
+            pool.give(Vec::with_capacity(10));
+        }
+        assert_eq!(pool.spares.len(), SPARES);
+        pool.clear();
+        for _ in 0..1000 {
+            pool.give(Vec::with_capacity(100_000));
+        }
+        assert!(pool.bytes <= SPARE_BYTES && pool.bytes > SPARE_BYTES - 100_000);
+        assert!(pool.memory() >= pool.bytes);
+        pool.clear();
+        assert_eq!(pool.memory(), 0);
     }
 
     #[test]

@@ -81,14 +81,15 @@ impl Yamux {
         if id == 0 {
             return Err(Error::SessionStream);
         }
-        // A reset may be the first that is heard of a stream: its opener gave
-        // up before it sent anything.
         if flags.has(Flags::SYN) && !flags.has(Flags::RST) {
             self.on_open(header)?;
         }
         let known = self.was_opened(id);
         let Some(state) = self.streams.get_mut(&id).filter(|state| state.life == Life::Open) else {
-            if !known && !flags.has(Flags::RST) {
+            // The opener may end what it never began: rust-yamux sends FIN or
+            // RST for a stream that was given up before its SYN.
+            let given_up = flags.has(Flags::RST) || (flags.has(Flags::FIN) && header.length == 0);
+            if !known && !given_up {
                 return Err(Error::NeverOpened(id));
             }
             return self.ignore(header);

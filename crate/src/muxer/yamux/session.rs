@@ -206,11 +206,11 @@ impl Yamux {
         if session.failed.is_some() || session.remote_gone || session.local_gone {
             return Err(OpenError::GoneAway);
         }
-        if session.outbound >= session.config.max_outbound_streams {
-            return Err(OpenError::TooManyStreams);
-        }
         if session.unacknowledged_out >= MAX_ACK_BACKLOG {
             return Err(OpenError::TooManyUnacknowledged);
+        }
+        if session.outbound >= session.config.max_outbound_streams {
+            return Err(OpenError::TooManyStreams);
         }
         let id = self.next_id.ok_or(OpenError::NumbersUsedUp)?;
         self.next_id = id.checked_add(2);
@@ -296,7 +296,8 @@ impl Yamux {
     }
 
     /// Tells the remote that this side takes no new streams, with a
-    /// [`code`](super::code); refuses those that come. Streams that exist go on.
+    /// [`code`](super::code); refuses those that come. Streams that exist go on,
+    /// as far as this side is concerned: rust-yamux ends the session at once.
     pub fn go_away(&mut self, code: u32) {
         if !self.session.local_gone {
             self.session.local_gone = true;

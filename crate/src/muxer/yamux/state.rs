@@ -137,6 +137,11 @@ impl State {
         self.send.len().min(self.credit_out as usize)
     }
 
+    /// Whether half the send buffer is free.
+    pub(super) fn has_room(&self, session: &Session) -> bool {
+        self.send.len() <= session.config.send_buffer / 2
+    }
+
     /// Whether the scheduler has anything to send for this stream.
     pub(super) fn has_turn(&self) -> bool {
         self.life == Life::Open
@@ -197,7 +202,10 @@ impl State {
             return Some(Event::Readable(id));
         }
         if self.news.clear(Marks::WRITABLE) && self.local_end == End::Open {
-            return Some(Event::Writable(id));
+            if self.has_room(session) {
+                return Some(Event::Writable(id));
+            }
+            self.writer_waits = true;
         }
         if self.news.clear(Marks::FINISHED) {
             return Some(Event::Finished(id));

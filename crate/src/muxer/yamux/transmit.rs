@@ -184,7 +184,7 @@ impl State {
         self.turn = self.turn.saturating_sub(length as u32);
         session.unsent -= length;
         session.stats.data_out += length as u64;
-        if self.writer_waits && self.send.len() <= session.config.send_buffer / 2 {
+        if self.writer_waits && self.has_room(session) {
             self.writer_waits = false;
             self.tell(Marks::WRITABLE, session);
         }
