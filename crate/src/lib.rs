@@ -6,11 +6,22 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+<<<<<<< ours
+=======
+pub mod connection;
+>>>>>>> theirs
+#[cfg(feature = "async")]
+pub mod facade;
 pub mod identity;
 pub mod muxer;
 pub mod negotiate;
+pub mod node;
+pub mod peer;
+pub mod protocols;
 pub mod rng;
 pub mod security;
+#[cfg(any(feature = "sim", test))]
+pub mod sim;
 pub mod time;
 pub mod wire;
 

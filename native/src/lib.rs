@@ -1,1 +1,19 @@
-//! Under construction.
+//! The tokio host of [`polypeer`]: TCP, WebSocket, secure WebSocket, memory, names.
+//!
+//! [`Native`] implements the core's [`Platform`](polypeer::facade::platform::Platform).
+
+mod ciphers;
+mod endpoint;
+mod io;
+mod listener;
+mod memory;
+mod platform;
+mod resolve;
+mod tcp;
+mod tls;
+mod websocket;
+
+pub use ciphers::Ring;
+pub use platform::{Native, Options};
+pub use resolve::{ResolveError, Resolver, SystemResolver};
+pub use tls::{CertificateError, ServerCertificate, certificates};

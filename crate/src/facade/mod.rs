@@ -1,3 +1,205 @@
-//! The linear, async face of the node, and the seam to the host under it.
+//! The linear, async face of a peer, and the seam to the host under it.
+//!
+//! Writers of applications use [`Node`], [`Connection`] and [`Stream`] here and
+//! see no state machine. A host implements [`Platform`] once. Each connection
+//! runs on a task of its own; a stream's bytes go straight to its connection,
+//! never through the brain.
 
+mod brain;
+mod connection;
+mod driver;
+mod error;
 pub mod platform;
+mod stream;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::channel::{mpsc, oneshot};
+
+use crate::address::Multiaddr;
+use crate::identity::PeerId;
+use crate::negotiate::Name;
+use crate::node::{Config, DialError, Event};
+use crate::protocols::ping::PingError;
+
+pub use connection::Connection;
+pub use error::NodeClosed;
+pub use platform::{BoxFuture, Io, Link, Listener, MaybeSend, Platform, TransportError};
+pub use stream::Stream;
+
+use brain::{Brain, Command};
+
+/// Events that a subscriber may be behind; later ones are missed, and counted.
+pub const MAX_EVENTS: usize = 1024;
+
+/// A running peer. Clones are handles to the same one; it ends when
+/// [`Node::close`] is called or the last handle is dropped.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    commands: mpsc::UnboundedSender<Command>,
+    peer_id: PeerId,
+    platform: Arc<dyn Platform>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A node that has ended by itself needs no ending.
+        let _ = self.commands.unbounded_send(Command::Close(oneshot::channel().0));
+    }
+}
+
+impl Node {
+    /// Starts a peer on a host.
+    pub fn start(platform: Arc<dyn Platform>, mut config: Config) -> Self {
+        config.connection.ciphers = platform.ciphers();
+        let (commands, inbox) = mpsc::unbounded();
+        let brain = Brain::new(platform.clone(), config, inbox, commands.clone());
+        let peer_id = brain.peer_id();
+        platform.spawn(Box::pin(brain.run()));
+        Self { inner: Arc::new(Inner { commands, peer_id, platform }) }
+    }
+
+    /// Who we are.
+    pub fn peer_id(&self) -> &PeerId {
+        &self.inner.peer_id
+    }
+
+    /// Listens on `address` and returns where we can be reached: real ports, one
+    /// address an interface in place of a wildcard.
+    pub async fn listen(&self, address: Multiaddr) -> Result<Vec<Multiaddr>, TransportError> {
+        let listener = self.inner.platform.listen(address).await?;
+        let addresses = listener.addresses();
+        self.send(Command::Listen(listener));
+        Ok(addresses)
+    }
+
+    /// Where we announce that we can be reached, each ending in our PeerId.
+    pub async fn addresses(&self) -> Result<Vec<Multiaddr>, NodeClosed> {
+        self.ask(Command::Addresses).await
+    }
+
+    /// The peers that we are connected to.
+    pub async fn peers(&self) -> Result<Vec<PeerId>, NodeClosed> {
+        self.ask(Command::Peers).await
+    }
+
+    /// The connections that are established.
+    pub async fn connections(&self) -> Result<Vec<Connection>, NodeClosed> {
+        self.ask(Command::Connections).await
+    }
+
+    /// Connects to the peer at `address`, or returns a connection that is there.
+    /// If the address ends in a `/p2p`, no other peer than that will do.
+    ///
+    /// Dropping the future takes the dial back.
+    pub async fn dial(&self, address: Multiaddr) -> Result<Connection, DialError> {
+        self.dial_peer(None, vec![address]).await
+    }
+
+    /// As [`Node::dial`], with several addresses of one peer, tried side by side.
+    pub async fn dial_peer(
+        &self,
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+    ) -> Result<Connection, DialError> {
+        match self.ask(|reply| Command::Dial { peer, addresses, reply }).await {
+            Ok(pending) => pending.await,
+            Err(NodeClosed) => Err(DialError::Cancelled),
+        }
+    }
+
+    /// Answers inbound streams of `protocol`: `handler` runs once for each, on a
+    /// task of its own. A handler that was there before is replaced.
+    ///
+    /// ```no_run
+    /// # async fn example(node: polypeer::facade::Node) {
+    /// node.handle("/echo/1.0.0", |stream| async move {
+    ///     let (mut from, mut to) = futures::AsyncReadExt::split(stream);
+    ///     let _ = futures::io::copy(&mut from, &mut to).await;
+    /// });
+    /// # }
+    /// ```
+    pub fn handle<F, R>(&self, protocol: &str, handler: F)
+    where
+        F: Fn(Stream) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let platform = self.inner.platform.clone();
+        let run = move |stream| platform.spawn(Box::pin(handler(stream)));
+        self.send(Command::Handle(protocol.into(), Box::new(run)));
+    }
+
+    /// Refuses inbound streams of `protocol` from now on.
+    pub fn unhandle(&self, protocol: &str) {
+        self.send(Command::Unhandle(protocol.into()));
+    }
+
+    /// Closes all connections to a peer, politely.
+    pub fn hang_up(&self, peer: &PeerId) {
+        self.send(Command::HangUp(*peer));
+    }
+
+    /// What happens from now on. A subscriber that is [`MAX_EVENTS`] behind
+    /// misses what comes until it has caught up.
+    pub fn events(&self) -> Events {
+        let (sender, receiver) = mpsc::channel(MAX_EVENTS);
+        self.send(Command::Subscribe(sender));
+        Events { receiver }
+    }
+
+    /// Adds a protocol of one's own beside the built-in ones.
+    pub fn add_protocol(&self, protocol: Box<dyn crate::protocols::Protocol>) {
+        self.send(Command::AddProtocol(protocol));
+    }
+
+    /// Closes all connections and listeners, politely, and ends the peer.
+    pub async fn close(&self) {
+        // An error means that it had ended before.
+        let _ = self.ask(Command::Close).await;
+    }
+
+    fn send(&self, command: Command) {
+        // A node that has ended needs no commands any more.
+        let _ = self.inner.commands.unbounded_send(command);
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, NodeClosed> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply));
+        answer.await.map_err(|_| NodeClosed)
+    }
+}
+
+/// What happens to a node, as a stream. See [`Node::events`].
+pub struct Events {
+    receiver: mpsc::Receiver<Event>,
+}
+
+impl futures::Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        Pin::new(&mut self.receiver).poll_next(cx)
+    }
+}
+
+/// What runs for each inbound stream of a protocol.
+type Handler = Box<dyn Fn(Stream) + Send + Sync>;
+
+/// The result of a ping.
+type Pong = Result<core::time::Duration, PingError>;
+
+/// A list of names from one or several.
+pub(crate) fn names(protocols: &[&str]) -> Vec<Name> {
+    protocols.iter().map(|name| Name::from(*name)).collect()
+}

@@ -104,11 +104,6 @@ impl PeerId {
         base::encode_base32(&cid)
     }
 
-    /// Whether this is the id of `key`.
-    pub fn is_of(&self, key: &PublicKey) -> bool {
-        *self == key.peer_id()
-    }
-
     /// The key itself, when it is short enough to be inside of the id.
     ///
     /// ```

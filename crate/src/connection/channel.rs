@@ -1,0 +1,97 @@
+//! The secure channel: ciphertext frames from the wire in, plaintext out, and back.
+
+use crate::security::noise::{Opener, Sealer};
+use crate::wire::Buffer;
+
+use super::Error;
+
+/// Plaintext bytes that one Noise frame carries at most: 65,535 less the tag.
+///
+/// Source: libp2p specs "noise", Wire Format.
+const MAX_PLAINTEXT: usize = 65_519;
+/// Length prefix and authentication tag of a Noise frame, in bytes.
+const OVERHEAD: usize = 18;
+const PREFIX: usize = 2;
+
+/// An authenticated channel between two peers.
+pub(super) enum Channel {
+    /// Noise frames: two bytes of length (big endian), ciphertext, tag.
+    Noise {
+        sealer: Box<Sealer>,
+        opener: Box<Opener>,
+        /// The beginning of a frame whose rest has not come; less than 64 KiB + 2.
+        partial: Buffer,
+    },
+    /// No protection at all, for tests and closed networks.
+    Plaintext,
+}
+
+impl Channel {
+    pub(super) fn noise(sealer: Sealer, opener: Opener) -> Self {
+        Self::Noise { sealer: Box::new(sealer), opener: Box::new(opener), partial: Buffer::new() }
+    }
+
+    /// Opens every frame that `bytes` completes, in place, and hands its plaintext on.
+    pub(super) fn receive(
+        &mut self,
+        mut bytes: &mut [u8],
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Self::Noise { opener, partial, .. } = self else { return sink(bytes) };
+        while !bytes.is_empty() {
+            let whole = frame_length(bytes).filter(|length| *length <= bytes.len());
+            if let Some(length) = whole.filter(|_| partial.is_empty()) {
+                let (frame, rest) = bytes.split_at_mut(length);
+                sink(opener.open(&mut frame[PREFIX..])?)?;
+                bytes = rest;
+                continue;
+            }
+            // Only what the frame at hand lacks is copied.
+            let wanted = match frame_length(partial.as_slice()) {
+                Some(length) => length - partial.len(),
+                None if partial.is_empty() => frame_length(bytes).unwrap_or(PREFIX),
+                None => PREFIX - partial.len(),
+            };
+            let taken = wanted.min(bytes.len());
+            let (head, rest) = bytes.split_at_mut(taken);
+            partial.push(head);
+            bytes = rest;
+            if frame_length(partial.as_slice()) == Some(partial.len()) {
+                sink(opener.open(&mut partial.as_mut_slice()[PREFIX..])?)?;
+                partial.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends to `out` at most `budget` bytes of frames around what `source`
+    /// writes; `source` appends at most as many bytes as it is told.
+    pub(super) fn transmit(
+        &mut self,
+        out: &mut Vec<u8>,
+        budget: usize,
+        source: &mut dyn FnMut(&mut Vec<u8>, usize) -> usize,
+    ) -> Result<usize, Error> {
+        let start = out.len();
+        let Self::Noise { sealer, .. } = self else {
+            source(out, budget);
+            return Ok(out.len() - start);
+        };
+        loop {
+            let left = budget.saturating_sub(out.len() - start).saturating_sub(OVERHEAD);
+            let frame = out.len();
+            out.extend_from_slice(&[0; PREFIX]);
+            if left == 0 || source(out, left.min(MAX_PLAINTEXT)) == 0 {
+                out.truncate(frame);
+                return Ok(out.len() - start);
+            }
+            sealer.seal(out, frame)?;
+        }
+    }
+}
+
+/// The whole frame's length in bytes, once its prefix is there.
+fn frame_length(bytes: &[u8]) -> Option<usize> {
+    let prefix = bytes.first_chunk::<PREFIX>()?;
+    Some(PREFIX + usize::from(u16::from_be_bytes(*prefix)))
+}

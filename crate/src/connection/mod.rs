@@ -1,0 +1,494 @@
+//! One authenticated, multiplexed link to one peer, as a state machine.
+//!
+//! Bytes of the transport go in by [`Connection::receive`] and come out by
+//! [`Connection::transmit`]. In between stand, from the wire upwards: the
+//! private network's cipher if there is one, multistream-select, the secure
+//! channel (Noise), the muxer (Yamux), and on each stream multistream-select
+//! again. Two sides use it: the *node*, whose protocols exchange whole messages
+//! ([`ToConnection`], [`ToNode`]), and the *application*, which borrows
+//! [`Stream`] views.
+//!
+//! The calls come in four kinds: getters; `handle_*`, `receive` and `verified`
+//! bring news from outside; `open`, `stream`, `close` are the owner's; `poll_*`
+//! and `transmit` are drained after any of these. Draining late is harmless,
+//! and so are early timeouts.
+
+mod channel;
+mod error;
+mod message;
+mod streams;
+mod upgrade;
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::identity::{Keypair, PeerId};
+use crate::muxer::yamux::{self, Yamux};
+use crate::negotiate::{Dialer, Name};
+use crate::rng::Rng;
+use crate::security::pnet::{Cipher, PreSharedKey};
+use crate::security::{Ciphers, RustCrypto};
+use crate::time::Instant;
+use crate::wire::Buffer;
+
+pub use crate::muxer::yamux::{Read, StreamId, WriteError};
+pub use crate::security::Role;
+pub use crate::security::noise::VerifyRequest;
+pub use error::{Error, StreamError};
+pub use message::{Framing, Handler, Handlers, Owner, StreamEvent, ToConnection, ToNode};
+pub use streams::{MAX_DISCARDED, MAX_NEGOTIATING, MAX_NEWS, MAX_OUTBOX, Stream};
+pub use upgrade::MAX_HANDSHAKE_BYTES;
+
+use channel::Channel;
+use streams::Streams;
+use upgrade::{Progress, Upgrade, Upgraded};
+
+/// How a connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// `/noise`, the ordinary one.
+    Noise,
+    /// `/plaintext/2.0.0`: peers name themselves, but nothing is proved, secret
+    /// or whole. For tests and networks that are closed by other means.
+    Plaintext,
+}
+
+impl Security {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Noise => crate::security::noise::NAME,
+            Self::Plaintext => crate::security::plaintext::NAME,
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Noise, Self::Plaintext].into_iter().find(|security| security.name() == name)
+    }
+}
+
+/// What all connections of a node share.
+#[derive(Clone)]
+pub struct Config {
+    /// Who we are.
+    pub keypair: Keypair,
+    /// Where the AEAD comes from; [`RustCrypto`] unless the host has a faster one.
+    pub ciphers: Arc<dyn Ciphers>,
+    /// Proposed in this order, and accepted. Noise alone by default.
+    pub security: Vec<Security>,
+    /// Admits only members of a private network.
+    pub pre_shared_key: Option<PreSharedKey>,
+    /// The muxer's windows and limits.
+    pub yamux: yamux::Config,
+    /// From the open transport to the established connection; 10 s.
+    pub handshake_timeout: Duration,
+    /// From a stream's opening to an agreed protocol; 10 s.
+    pub stream_timeout: Duration,
+}
+
+impl Config {
+    /// The defaults, for this identity.
+    pub fn new(keypair: Keypair) -> Self {
+        Self {
+            keypair,
+            ciphers: Arc::new(RustCrypto),
+            security: vec![Security::Noise],
+            pre_shared_key: None,
+            yamux: yamux::Config::default(),
+            handshake_timeout: Duration::from_secs(10),
+            stream_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// One authenticated, multiplexed link to one peer. See the [module](self).
+pub struct Connection {
+    config: Arc<Config>,
+    handlers: Arc<Handlers>,
+    role: Role,
+    private: Option<Box<Cipher>>,
+    /// The nonce that opens a private network's stream, until it is sent.
+    nonce: Vec<u8>,
+    state: State,
+    /// Bytes of negotiations and handshakes for the wire.
+    out: Buffer,
+    verify: Option<VerifyRequest>,
+    established: Option<PeerId>,
+    /// The end, until the node has been told.
+    failed: Option<Error>,
+}
+
+enum State {
+    Upgrading { upgrade: Box<Upgrade>, deadline: Instant },
+    Established(Box<Established>),
+    Closed,
+}
+
+struct Established {
+    channel: Channel,
+    streams: Streams,
+    /// The answer to our lazily proposed muxer, until it has come.
+    muxer_answer: Option<(Dialer, Buffer)>,
+    closing: bool,
+}
+
+impl Connection {
+    /// A connection over a transport that has just opened.
+    ///
+    /// `role` is the initiator's for the side that dialed, which may name whom
+    /// it `expected`. `rng` need not be shared with anything.
+    pub fn new(
+        config: Arc<Config>,
+        handlers: Arc<Handlers>,
+        role: Role,
+        expected: Option<PeerId>,
+        mut rng: Rng,
+        now: Instant,
+    ) -> Self {
+        let mut out = Vec::new();
+        let deadline = now + config.handshake_timeout;
+        let mut nonce = Vec::new();
+        let private = config
+            .pre_shared_key
+            .as_ref()
+            .map(|key| Box::new(Cipher::new(key, &mut rng, &mut nonce)));
+        let (state, failed) = match Upgrade::new(config.clone(), role, expected, rng, &mut out) {
+            Ok(upgrade) => (State::Upgrading { upgrade: Box::new(upgrade), deadline }, None),
+            Err(error) => (State::Closed, Some(error)),
+        };
+        let mut buffer = Buffer::new();
+        buffer.push(&out);
+        Self {
+            config,
+            handlers,
+            role,
+            private,
+            nonce,
+            state,
+            out: buffer,
+            verify: None,
+            established: None,
+            failed,
+        }
+    }
+
+    /// Bytes from the transport, in order; they are decrypted in place.
+    pub fn receive(&mut self, now: Instant, bytes: &mut [u8]) {
+        let bytes = match &mut self.private {
+            Some(private) => match private.open(bytes) {
+                Ok(bytes) => bytes,
+                Err(_) => return self.fail(crate::security::Error::Exhausted.into()),
+            },
+            None => bytes,
+        };
+        if let Err(error) = self.receive_inner(now, bytes) {
+            self.fail(error);
+        }
+    }
+
+    fn receive_inner(&mut self, now: Instant, bytes: &mut [u8]) -> Result<(), Error> {
+        match &mut self.state {
+            State::Upgrading { upgrade, .. } => {
+                let progress = upgrade.receive(bytes, self.out.writer())?;
+                self.progress(now, progress)
+            }
+            State::Established(established) => established.receive(now, bytes),
+            State::Closed => Ok(()),
+        }
+    }
+
+    fn progress(&mut self, now: Instant, progress: Progress) -> Result<(), Error> {
+        match progress {
+            Progress::Pending => Ok(()),
+            Progress::Verify(request) => {
+                self.verify = Some(request);
+                Ok(())
+            }
+            Progress::Done(upgraded) => self.establish(now, *upgraded),
+        }
+    }
+
+    fn establish(&mut self, now: Instant, upgraded: Upgraded) -> Result<(), Error> {
+        let Upgraded { channel, remote, muxer_answer, mut rest, plain } = upgraded;
+        self.established = Some(remote.peer_id());
+        let role = match self.role {
+            Role::Initiator => yamux::Role::Client,
+            Role::Responder => yamux::Role::Server,
+        };
+        let yamux = Yamux::new(self.config.yamux.clone(), role, now);
+        let mut established = Established {
+            channel,
+            streams: Streams::new(yamux, self.config.clone(), self.handlers.clone()),
+            muxer_answer: muxer_answer.map(|dialer| (dialer, Buffer::new())),
+            closing: false,
+        };
+        let result =
+            established.plain(now, &plain).and_then(|()| established.receive(now, &mut rest));
+        self.state = State::Established(Box::new(established));
+        result
+    }
+
+    /// The host's verdict on the signature of [`Connection::poll_verify`].
+    pub fn verified(&mut self, now: Instant, good: bool) {
+        let State::Upgrading { upgrade, .. } = &mut self.state else { return };
+        let result = upgrade
+            .verified(good, self.out.writer())
+            .and_then(|progress| self.progress(now, progress));
+        if let Err(error) = result {
+            self.fail(error);
+        }
+    }
+
+    /// A signature for the host to verify, whose algorithm the core was built
+    /// without; the handshake waits for [`Connection::verified`].
+    pub fn poll_verify(&mut self) -> Option<VerifyRequest> {
+        self.verify.take()
+    }
+
+    /// Whether bytes of the transport are welcome: `false` while the application
+    /// or the node is behind, so that the transport slows the remote.
+    pub fn wants_read(&self) -> bool {
+        match &self.state {
+            State::Established(established) => established.streams.wants_read(),
+            _ => true,
+        }
+    }
+
+    /// Appends bytes for the transport to `out`, at most `budget`, and returns
+    /// their number. Zero means that there is nothing to send now, if `budget`
+    /// was 64 at least. Everything but time may change that.
+    pub fn transmit(&mut self, now: Instant, out: &mut Vec<u8>, budget: usize) -> usize {
+        let start = out.len();
+        // The nonce of a private network goes first, in the clear.
+        out.append(&mut self.nonce);
+        let clear = out.len();
+        let count = self.out.len().min(budget);
+        out.extend_from_slice(&self.out.as_slice()[..count]);
+        self.out.consume(count);
+        if self.out.is_empty()
+            && let State::Established(established) = &mut self.state
+        {
+            let Established { channel, streams, .. } = &mut **established;
+            let left = budget.saturating_sub(out.len() - start);
+            let result = channel
+                .transmit(out, left, &mut |out, budget| streams.yamux.transmit(now, out, budget));
+            streams.process(now);
+            if let Err(error) = result {
+                self.fail(error);
+            }
+        }
+        if let Some(private) = &mut self.private
+            && private.seal(&mut out[clear..]).is_err()
+        {
+            out.truncate(clear);
+            self.fail(crate::security::Error::Exhausted.into());
+        }
+        out.len() - start
+    }
+
+    /// When [`Connection::handle_timeout`] is due. Early calls are harmless,
+    /// late ones delay what waits for time: limits, pings, retries.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Upgrading { deadline, .. } => Some(*deadline),
+            State::Established(established) => established.streams.poll_timeout(),
+            State::Closed => None,
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Upgrading { deadline, .. } if now >= *deadline => {
+                self.fail(Error::HandshakeTimedOut);
+            }
+            State::Established(established) => {
+                let result = established.streams.handle_timeout(now);
+                established.streams.process(now);
+                if let Err(error) = result {
+                    self.fail(error.into());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A message of the node.
+    pub fn handle_node(&mut self, now: Instant, message: ToConnection) {
+        if let ToConnection::Handlers(handlers) = &message {
+            self.handlers = handlers.clone();
+        }
+        let State::Established(established) = &mut self.state else {
+            if matches!(message, ToConnection::Close) {
+                self.fail(Error::ClosedHere);
+            }
+            return;
+        };
+        let streams = &mut established.streams;
+        match message {
+            ToConnection::Open { request, protocols, framing } => {
+                streams.open_for_node(now, request, protocols, framing);
+            }
+            ToConnection::Send(stream, bytes) => streams.send(stream, &bytes),
+            ToConnection::Finish(stream) => streams.finish(stream),
+            ToConnection::Reset(stream) => streams.abandon(stream),
+            ToConnection::Handlers(handlers) => streams.set_handlers(handlers),
+            ToConnection::Close => {
+                established.closing = true;
+                streams.yamux.go_away(0);
+            }
+        }
+        if let State::Established(established) = &mut self.state {
+            established.streams.process(now);
+        }
+    }
+
+    /// The next news for the node. Messages are taken from their streams only
+    /// here: a node that does not ask slows the remote.
+    pub fn poll_node(&mut self) -> Option<ToNode> {
+        if let Some(peer) = self.established.take() {
+            return Some(ToNode::Established { peer });
+        }
+        if let State::Established(established) = &mut self.state
+            && let Some(news) = established.streams.poll_node()
+        {
+            return Some(news);
+        }
+        self.failed.take().map(|error| ToNode::Closed { error })
+    }
+
+    /// The next news of the application's streams.
+    pub fn poll_stream(&mut self) -> Option<StreamEvent> {
+        match &mut self.state {
+            State::Established(established) => established.streams.poll_event(),
+            _ => None,
+        }
+    }
+
+    /// Opens a stream of the application. With a single proposal it can be
+    /// written to at once, and what is written travels with the proposal.
+    pub fn open(&mut self, now: Instant, protocols: Vec<Name>) -> Result<StreamId, StreamError> {
+        match &mut self.state {
+            State::Established(established) if !established.closing => {
+                established.streams.open(now, protocols, Owner::Application, None)
+            }
+            _ => Err(StreamError::NotConnected),
+        }
+    }
+
+    /// A stream of the application, to read and write; `None` once it is gone.
+    pub fn stream(&mut self, id: StreamId) -> Option<Stream<'_>> {
+        match &mut self.state {
+            State::Established(established) => established.streams.stream(id),
+            _ => None,
+        }
+    }
+
+    /// Gives a stream of the application up, both ways; no event follows.
+    pub fn reset(&mut self, id: StreamId) {
+        if let State::Established(established) = &mut self.state {
+            established.streams.abandon(id);
+        }
+    }
+
+    /// The application lets go of a stream: one whose both halves are finished, or
+    /// whose own half is, comes to its end by itself; any other is reset.
+    pub fn release(&mut self, now: Instant, id: StreamId) {
+        if let State::Established(established) = &mut self.state {
+            established.streams.release(now, id);
+        }
+    }
+
+    /// The transport ended: the connection is over.
+    pub fn transport_closed(&mut self, reason: String) {
+        let error = match &self.state {
+            State::Established(established) if established.closing => Error::ClosedHere,
+            State::Established(established) => match established.streams.goodbye {
+                Some(code) => Error::ClosedByRemote(code),
+                None => Error::Transport(reason),
+            },
+            _ => Error::Transport(reason),
+        };
+        self.fail(error);
+    }
+
+    /// Whether [`Connection::transmit`] has something to give.
+    pub fn wants_transmit(&self) -> bool {
+        !self.nonce.is_empty()
+            || !self.out.is_empty()
+            || matches!(&self.state, State::Established(established)
+                if established.streams.yamux.wants_transmit())
+    }
+
+    /// Whether the transport can be closed: the end was reached, or we said
+    /// goodbye and everything is flushed.
+    pub fn is_finished(&self) -> bool {
+        match &self.state {
+            State::Closed => true,
+            State::Established(established) => {
+                established.closing
+                    && self.out.is_empty()
+                    && !established.streams.yamux.wants_transmit()
+            }
+            State::Upgrading { .. } => false,
+        }
+    }
+
+    /// How many streams are open, negotiating ones included.
+    pub fn stream_count(&self) -> usize {
+        match &self.state {
+            State::Established(established) => established.streams.len(),
+            _ => 0,
+        }
+    }
+
+    /// The smoothed round trip as the muxer measures it, if it has.
+    pub fn rtt(&self) -> Option<Duration> {
+        match &self.state {
+            State::Established(established) => established.streams.yamux.rtt(),
+            _ => None,
+        }
+    }
+
+    /// Ends the connection; the first reason stands.
+    fn fail(&mut self, error: Error) {
+        if !matches!(self.state, State::Closed) {
+            self.state = State::Closed;
+            self.failed.get_or_insert(error);
+        }
+    }
+}
+
+impl Established {
+    fn receive(&mut self, now: Instant, bytes: &mut [u8]) -> Result<(), Error> {
+        let Self { channel, streams, muxer_answer, .. } = self;
+        let result = channel
+            .receive(bytes, &mut |plain| Self::demultiplex(streams, muxer_answer, now, plain));
+        self.streams.process(now);
+        result
+    }
+
+    /// Plaintext that was decrypted during the upgrade.
+    fn plain(&mut self, now: Instant, plain: &[u8]) -> Result<(), Error> {
+        Self::demultiplex(&mut self.streams, &mut self.muxer_answer, now, plain)
+    }
+
+    fn demultiplex(
+        streams: &mut Streams,
+        muxer_answer: &mut Option<(Dialer, Buffer)>,
+        now: Instant,
+        plain: &[u8],
+    ) -> Result<(), Error> {
+        let Some((dialer, waiting)) = muxer_answer else {
+            return Ok(streams.yamux.receive(now, plain)?);
+        };
+        waiting.push(plain);
+        let (used, agreed) = dialer.receive(waiting.as_slice(), &mut Vec::new())?;
+        waiting.consume(used);
+        if agreed.is_some() {
+            let rest = core::mem::take(waiting);
+            *muxer_answer = None;
+            streams.yamux.receive(now, rest.as_slice())?;
+        }
+        Ok(())
+    }
+}

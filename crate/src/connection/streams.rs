@@ -1,0 +1,642 @@
+//! The streams of an established connection: negotiation, owners, messages.
+//!
+//! What a remote can make grow here, and its bounds: streams (the muxer's
+//! limit), streams in negotiation ([`MAX_NEGOTIATING`]), news that nobody has
+//! fetched ([`MAX_NEWS`], at which reading from the wire stops), one message a
+//! stream (its framing's `max`), answers a stream ([`MAX_OUTBOX`]).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::muxer::yamux::{self, Read, StreamId, WriteError, Yamux};
+use crate::negotiate::{Dialer, Listener, Name};
+use crate::time::{Instant, earliest};
+use crate::wire::{Buffer, varint};
+
+use super::message::{Framing, Handler, Handlers, Owner, StreamEvent, ToNode};
+use super::{Config, StreamError};
+
+/// Inbound streams whose protocol is not agreed on yet; the next one is reset.
+/// As go-libp2p's transient scope.
+pub const MAX_NEGOTIATING: usize = 128;
+/// News for the node and the application that wait to be fetched, before the
+/// connection stops reading from its transport.
+pub const MAX_NEWS: usize = 1024;
+/// Bytes that a protocol of the node may have waiting on one stream because the
+/// remote does not read; at the next message the stream is reset.
+pub const MAX_OUTBOX: usize = 2 * 1024 * 1024;
+
+/// Bytes that are read and thrown away of a stream whose application has let go
+/// of it; after these it is reset.
+pub const MAX_DISCARDED: usize = 1024 * 1024;
+
+pub(super) struct Streams {
+    pub(super) yamux: Yamux,
+    config: Arc<Config>,
+    handlers: Arc<Handlers>,
+    entries: BTreeMap<StreamId, Entry>,
+    to_node: VecDeque<ToNode>,
+    events: VecDeque<StreamEvent>,
+    /// Streams of the node with something to read, each once.
+    readable: VecDeque<StreamId>,
+    /// When the negotiations that go on must have ended.
+    deadlines: BTreeSet<(Instant, StreamId)>,
+    negotiating_inbound: usize,
+    /// The code with which the remote announced its end.
+    pub(super) goodbye: Option<u32>,
+}
+
+pub(super) struct Entry {
+    negotiation: Option<Box<Negotiation>>,
+    deadline: Instant,
+    owner: Owner,
+    /// The application has let go of it after its last word: what still comes
+    /// is thrown away, this many bytes more.
+    released: Option<usize>,
+    /// The node's messages in parts, each way; the application has none here.
+    messages: Option<Box<Messages>>,
+}
+
+enum Negotiation {
+    Dialer {
+        dialer: Dialer,
+        /// The application may write before the answer.
+        lazy: bool,
+        /// The application wants its half closed once the protocol is agreed on.
+        finish: bool,
+        protocols: Vec<Name>,
+    },
+    Listener(Listener),
+}
+
+#[derive(Default)]
+struct Messages {
+    /// The number of the node's request, until it is answered.
+    request: Option<u64>,
+    inbox: Buffer,
+    outbox: Buffer,
+    finish: bool,
+    queued: bool,
+    /// The remote's half is closed, and the node does not know it yet.
+    finished: bool,
+    /// Both halves are closed.
+    closed: bool,
+}
+
+impl Streams {
+    pub(super) fn new(yamux: Yamux, config: Arc<Config>, handlers: Arc<Handlers>) -> Self {
+        Self {
+            yamux,
+            config,
+            handlers,
+            entries: BTreeMap::new(),
+            to_node: VecDeque::new(),
+            events: VecDeque::new(),
+            readable: VecDeque::new(),
+            deadlines: BTreeSet::new(),
+            negotiating_inbound: 0,
+            goodbye: None,
+        }
+    }
+
+    pub(super) fn set_handlers(&mut self, handlers: Arc<Handlers>) {
+        self.handlers = handlers;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether news are fetched fast enough to take more from the wire.
+    pub(super) fn wants_read(&self) -> bool {
+        self.yamux.wants_read() && self.to_node.len() + self.events.len() < MAX_NEWS
+    }
+
+    /// Opens a stream; with one proposal it can be written to at once.
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        protocols: Vec<Name>,
+        owner: Owner,
+        request: Option<u64>,
+    ) -> Result<StreamId, StreamError> {
+        let mut hello = Vec::new();
+        let dialer = Dialer::new(protocols.clone(), &mut hello).map_err(StreamError::Negotiate)?;
+        let lazy = dialer.lazy().is_some();
+        let id = self.yamux.open().map_err(StreamError::Limit)?;
+        if let (true, Some(handler)) = (lazy, protocols.first().and_then(|n| self.handlers.get(n)))
+        {
+            set_weight(&mut self.yamux, id, *handler);
+        }
+        write_all(&mut self.yamux, id, &hello);
+        let negotiation = Negotiation::Dialer { dialer, lazy, finish: false, protocols };
+        self.insert(now, id, negotiation, owner, request);
+        Ok(id)
+    }
+
+    /// As [`Streams::open`], for a protocol of the node, which is told by news.
+    pub(super) fn open_for_node(
+        &mut self,
+        now: Instant,
+        request: u64,
+        protocols: Vec<Name>,
+        framing: Framing,
+    ) {
+        if let Err(error) = self.open(now, protocols, Owner::Node(framing), Some(request)) {
+            self.to_node.push_back(ToNode::OpenFailed { request, error });
+        }
+    }
+
+    fn insert(
+        &mut self,
+        now: Instant,
+        id: StreamId,
+        negotiation: Negotiation,
+        owner: Owner,
+        request: Option<u64>,
+    ) {
+        let messages = matches!(owner, Owner::Node(_))
+            .then(|| Box::new(Messages { request, ..Messages::default() }));
+        let negotiation = Some(Box::new(negotiation));
+        let deadline = now + self.config.stream_timeout;
+        self.deadlines.insert((deadline, id));
+        self.entries.insert(id, Entry { negotiation, deadline, owner, released: None, messages });
+    }
+
+    /// Takes the muxer's news apart; call after anything that may have made some.
+    pub(super) fn process(&mut self, now: Instant) {
+        while let Some(event) = self.yamux.poll_event() {
+            match event {
+                yamux::Event::Opened(id) => self.on_opened(now, id),
+                yamux::Event::Readable(id) => self.on_readable(id),
+                yamux::Event::Writable(id) => self.on_writable(id),
+                yamux::Event::Finished(id) => self.on_finished(id),
+                yamux::Event::Reset(id) => self.on_reset(id),
+                yamux::Event::Closed(id) => self.on_closed(id),
+                yamux::Event::GoAway(code) => self.goodbye = Some(code),
+                yamux::Event::Pong(_) => {}
+            }
+        }
+    }
+
+    fn on_opened(&mut self, now: Instant, id: StreamId) {
+        if self.negotiating_inbound >= MAX_NEGOTIATING {
+            return self.reset(id);
+        }
+        self.negotiating_inbound += 1;
+        // Who owns it is decided with the protocol.
+        self.insert(now, id, Negotiation::Listener(Listener::new()), Owner::Application, None);
+        self.on_readable(id);
+    }
+
+    fn on_readable(&mut self, id: StreamId) {
+        if self.entries.get(&id).is_some_and(|entry| entry.negotiation.is_some()) {
+            self.negotiate(id);
+        }
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if entry.released.is_some() {
+            return self.discard(id);
+        }
+        let ready = entry.negotiation.is_none()
+            && self.yamux.stream(id).is_some_and(|stream| stream.unread() > 0);
+        match &mut entry.messages {
+            _ if !ready => {}
+            Some(messages) => queue(&mut self.readable, messages, id),
+            None => self.events.push_back(StreamEvent::Readable(id)),
+        }
+    }
+
+    /// Goes on with a stream's negotiation as far as its bytes reach.
+    fn negotiate(&mut self, id: StreamId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(mut stream) = self.yamux.stream(id) else { return };
+        let mut answer = Vec::new();
+        let handlers = &self.handlers;
+        let result = match entry.negotiation.as_deref_mut() {
+            Some(Negotiation::Dialer { dialer, .. }) => {
+                dialer.receive(stream.readable(), &mut answer)
+            }
+            Some(Negotiation::Listener(listener)) => listener.receive(
+                stream.readable(),
+                &|name| handlers.contains_key(name),
+                &|| handlers.keys().cloned().collect(),
+                &mut answer,
+            ),
+            None => return,
+        };
+        match result {
+            Ok((used, agreed)) => {
+                stream.consume(used);
+                write_all(&mut self.yamux, id, &answer);
+                if let Some(name) = agreed {
+                    self.agreed(id, name);
+                }
+            }
+            Err(error) => {
+                let refused = matches!(error, crate::negotiate::Error::Refused);
+                let protocols = match entry.negotiation.as_deref_mut() {
+                    Some(Negotiation::Dialer { protocols, .. }) => core::mem::take(protocols),
+                    _ => Vec::new(),
+                };
+                let error = if refused {
+                    StreamError::ProtocolNotSupported(protocols)
+                } else {
+                    StreamError::Negotiate(error)
+                };
+                self.reset_with(id, error);
+            }
+        }
+    }
+
+    fn agreed(&mut self, id: StreamId, protocol: Name) {
+        let handler = self.handlers.get(&protocol).copied();
+        if let Some(handler) = handler {
+            set_weight(&mut self.yamux, id, handler);
+        }
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        self.deadlines.remove(&(entry.deadline, id));
+        match entry.negotiation.take().map(|negotiation| *negotiation) {
+            Some(Negotiation::Dialer { lazy, finish, .. }) => match &mut entry.messages {
+                Some(messages) => {
+                    if let Some(request) = messages.request.take() {
+                        self.to_node.push_back(ToNode::Opened { request, stream: id, protocol });
+                    }
+                    self.flush(id);
+                }
+                None => {
+                    self.events.push_back(StreamEvent::Opened { stream: id, protocol });
+                    if !lazy {
+                        self.events.push_back(StreamEvent::Writable(id));
+                    }
+                    if finish && let Some(mut stream) = self.yamux.stream(id) {
+                        stream.finish();
+                    }
+                }
+            },
+            Some(Negotiation::Listener(_)) => {
+                self.negotiating_inbound = self.negotiating_inbound.saturating_sub(1);
+                let owner = handler.map_or(Owner::Application, |handler| handler.owner);
+                entry.owner = owner;
+                entry.messages = matches!(owner, Owner::Node(_)).then(Box::default);
+                self.to_node.push_back(ToNode::Inbound { stream: id, protocol, owner });
+            }
+            None => {}
+        }
+        if self.yamux.stream(id).is_some_and(|stream| stream.is_read_finished()) {
+            self.on_finished(id);
+        }
+    }
+
+    fn on_writable(&mut self, id: StreamId) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        if entry.messages.is_some() {
+            self.flush(id);
+        } else if !entry.blocks_writer() {
+            self.events.push_back(StreamEvent::Writable(id));
+        }
+    }
+
+    fn on_finished(&mut self, id: StreamId) {
+        if self.entries.get(&id).is_some_and(|entry| entry.negotiation.is_some()) {
+            self.negotiate(id);
+        }
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        match (&entry.negotiation, &mut entry.messages) {
+            // The remote ended before it had agreed on anything.
+            (Some(_), _) => self.reset_with(id, StreamError::Reset),
+            (None, Some(messages)) => {
+                messages.finished = true;
+                queue(&mut self.readable, messages, id);
+            }
+            (None, None) => self.events.push_back(StreamEvent::Finished(id)),
+        }
+    }
+
+    fn on_reset(&mut self, id: StreamId) {
+        self.forget(id, StreamError::Reset);
+    }
+
+    fn on_closed(&mut self, id: StreamId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        match &mut entry.messages {
+            Some(messages) => {
+                messages.closed = true;
+                queue(&mut self.readable, messages, id);
+            }
+            None => {
+                self.remove(id);
+            }
+        }
+    }
+
+    /// Drops a stream from our side and tells its owner.
+    fn reset_with(&mut self, id: StreamId, error: StreamError) {
+        self.reset(id);
+        self.forget(id, error);
+    }
+
+    fn forget(&mut self, id: StreamId, error: StreamError) {
+        let Some(entry) = self.remove(id) else { return };
+        match (entry.negotiation.as_deref(), entry.messages) {
+            (Some(Negotiation::Listener(_)), _) => {}
+            (Some(Negotiation::Dialer { .. }), Some(messages)) => {
+                if let Some(request) = messages.request {
+                    self.to_node.push_back(ToNode::OpenFailed { request, error });
+                }
+            }
+            (Some(Negotiation::Dialer { .. }), None) => {
+                self.events.push_back(StreamEvent::Failed { stream: id, error });
+            }
+            (None, Some(_)) => self.to_node.push_back(ToNode::Reset { stream: id }),
+            (None, None) => self.events.push_back(StreamEvent::Reset(id)),
+        }
+    }
+
+    /// Gives a stream up without telling its owner, who asked for it.
+    pub(super) fn reset(&mut self, id: StreamId) {
+        if let Some(stream) = self.yamux.stream(id) {
+            stream.reset();
+        }
+    }
+
+    /// The owner gives its stream up.
+    pub(super) fn abandon(&mut self, id: StreamId) {
+        self.reset(id);
+        self.remove(id);
+    }
+
+    /// The application lets go of a stream. One that it has finished lives on
+    /// until the remote has finished too, for a while; any other is reset.
+    pub(super) fn release(&mut self, now: Instant, id: StreamId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let finished = self.yamux.stream(id).is_some_and(|stream| stream.is_write_finished());
+        if !finished {
+            return self.abandon(id);
+        }
+        entry.released = Some(MAX_DISCARDED);
+        self.deadlines.remove(&(entry.deadline, id));
+        entry.deadline = now + self.config.stream_timeout;
+        self.deadlines.insert((entry.deadline, id));
+        self.discard(id);
+    }
+
+    /// Throws away what came for a released stream.
+    fn discard(&mut self, id: StreamId) {
+        let Some(left) = self.entries.get_mut(&id).and_then(|entry| entry.released.as_mut()) else {
+            return;
+        };
+        let Some(mut stream) = self.yamux.stream(id) else { return };
+        let unread = stream.unread();
+        stream.consume(unread);
+        *left = left.saturating_sub(unread);
+        if *left == 0 {
+            self.abandon(id);
+        }
+    }
+
+    fn remove(&mut self, id: StreamId) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        if entry.negotiation.is_some() || entry.released.is_some() {
+            self.deadlines.remove(&(entry.deadline, id));
+        }
+        if matches!(entry.negotiation.as_deref(), Some(Negotiation::Listener(_))) {
+            self.negotiating_inbound = self.negotiating_inbound.saturating_sub(1);
+        }
+        Some(entry)
+    }
+
+    pub(super) fn send(&mut self, id: StreamId, message: &[u8]) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(messages) = &mut entry.messages else { return };
+        if messages.outbox.len().saturating_add(message.len()) > MAX_OUTBOX {
+            return self.reset_with(id, StreamError::Reset);
+        }
+        if let Owner::Node(Framing::LengthPrefixed { .. }) = entry.owner {
+            varint::encode(message.len() as u64, messages.outbox.writer());
+        }
+        messages.outbox.push(message);
+        self.flush(id);
+    }
+
+    pub(super) fn finish(&mut self, id: StreamId) {
+        if let Some(messages) = self.entries.get_mut(&id).and_then(|e| e.messages.as_deref_mut()) {
+            messages.finish = true;
+            self.flush(id);
+        }
+    }
+
+    fn flush(&mut self, id: StreamId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if entry.blocks_writer() {
+            return;
+        }
+        let (Some(messages), Some(mut stream)) = (&mut entry.messages, self.yamux.stream(id))
+        else {
+            return;
+        };
+        if let Ok(written) = stream.write(messages.outbox.as_slice()) {
+            messages.outbox.consume(written);
+        }
+        if messages.finish && messages.outbox.is_empty() {
+            stream.finish();
+        }
+    }
+
+    pub(super) fn poll_event(&mut self) -> Option<StreamEvent> {
+        self.events.pop_front()
+    }
+
+    /// The next news for the node; messages are read from their streams only here.
+    pub(super) fn poll_node(&mut self) -> Option<ToNode> {
+        if let Some(news) = self.to_node.pop_front() {
+            return Some(news);
+        }
+        while let Some(&id) = self.readable.front() {
+            if let Some(news) = self.read_message(id) {
+                return Some(news);
+            }
+            self.readable.pop_front();
+            if let Some(messages) = self.entries.get_mut(&id).and_then(|e| e.messages.as_mut()) {
+                messages.queued = false;
+            }
+        }
+        None
+    }
+
+    fn read_message(&mut self, id: StreamId) -> Option<ToNode> {
+        let entry = self.entries.get_mut(&id)?;
+        let Owner::Node(framing) = entry.owner else { return None };
+        let messages = entry.messages.as_deref_mut()?;
+        loop {
+            let missing = match missing(framing, messages.inbox.as_slice()) {
+                Ok(missing) => missing,
+                Err(TooLong) => {
+                    self.reset_with(id, StreamError::Reset);
+                    return self.to_node.pop_front();
+                }
+            };
+            if missing == 0 {
+                let bytes = take_message(framing, &mut messages.inbox);
+                return Some(ToNode::Message { stream: id, bytes });
+            }
+            let mut stream = self.yamux.stream(id);
+            let readable = stream.as_mut().map_or(&[][..], |stream| stream.readable());
+            let taken = missing.min(readable.len());
+            if taken == 0 {
+                break;
+            }
+            messages.inbox.push(&readable[..taken]);
+            if let Some(stream) = &mut stream {
+                stream.consume(taken);
+            }
+        }
+        if messages.finished {
+            messages.finished = false;
+            // A message cut off by the end is no message.
+            let whole = messages.inbox.is_empty();
+            return Some(if whole {
+                ToNode::Finished { stream: id }
+            } else {
+                ToNode::Reset { stream: id }
+            });
+        }
+        if messages.closed {
+            self.remove(id);
+            return Some(ToNode::Gone { stream: id });
+        }
+        None
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        earliest(self.deadlines.first().map(|(at, _)| *at), self.yamux.poll_timeout())
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), yamux::Error> {
+        while let Some(&(_, id)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
+            if self.entries.get(&id).is_some_and(|entry| entry.released.is_some()) {
+                self.abandon(id);
+            } else {
+                self.reset_with(id, StreamError::TimedOut);
+            }
+        }
+        self.yamux.handle_timeout(now)
+    }
+
+    /// The application's view of one of its streams.
+    pub(super) fn stream(&mut self, id: StreamId) -> Option<Stream<'_>> {
+        let entry = self.entries.get_mut(&id)?;
+        if entry.messages.is_some() {
+            return None;
+        }
+        Some(Stream { entry, inner: self.yamux.stream(id)? })
+    }
+}
+
+impl Entry {
+    /// Whether the protocol must be agreed on before anything is written.
+    fn blocks_writer(&self) -> bool {
+        match self.negotiation.as_deref() {
+            Some(Negotiation::Dialer { lazy, .. }) => !lazy,
+            Some(Negotiation::Listener(_)) => true,
+            None => false,
+        }
+    }
+}
+
+/// A short loan of one stream of the application.
+pub struct Stream<'a> {
+    entry: &'a mut Entry,
+    inner: yamux::Stream<'a>,
+}
+
+impl Stream<'_> {
+    /// Bytes that came and wait; empty until the protocol is agreed on.
+    pub fn readable(&mut self) -> &[u8] {
+        if self.entry.negotiation.is_some() { &[] } else { self.inner.readable() }
+    }
+
+    /// Drops the `count` oldest bytes, which lets the remote send as many more.
+    pub fn consume(&mut self, count: usize) {
+        if self.entry.negotiation.is_none() {
+            self.inner.consume(count);
+        }
+    }
+
+    /// Moves bytes that came into `out`.
+    pub fn read(&mut self, out: &mut [u8]) -> Read {
+        if self.entry.negotiation.is_some() {
+            return Read::Pending;
+        }
+        self.inner.read(out)
+    }
+
+    /// Takes as many of `bytes` as there is room for and returns their number;
+    /// after less than all, [`StreamEvent::Writable`] tells when to go on.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, WriteError> {
+        if self.entry.blocks_writer() { Ok(0) } else { self.inner.write(bytes) }
+    }
+
+    /// Sends no more after what was written.
+    pub fn finish(&mut self) {
+        match self.entry.negotiation.as_deref_mut() {
+            Some(Negotiation::Dialer { lazy: false, finish, .. }) => *finish = true,
+            _ => self.inner.finish(),
+        }
+    }
+
+    /// Whether all that was written has been handed to the connection.
+    pub fn is_flushed(&self) -> bool {
+        self.inner.unsent() == 0 && !self.entry.blocks_writer()
+    }
+}
+
+struct TooLong;
+
+/// How many bytes `inbox` lacks for a whole message; prefixes come byte by byte.
+fn missing(framing: Framing, inbox: &[u8]) -> Result<usize, TooLong> {
+    match framing {
+        Framing::Fixed { len } => Ok(len.saturating_sub(inbox.len())),
+        Framing::LengthPrefixed { max } => match varint::decode(inbox) {
+            Err(_) => Err(TooLong),
+            Ok(None) => Ok(1),
+            Ok(Some((length, prefix))) => match usize::try_from(length) {
+                Ok(length) if length <= max => Ok((prefix + length).saturating_sub(inbox.len())),
+                _ => Err(TooLong),
+            },
+        },
+    }
+}
+
+fn take_message(framing: Framing, inbox: &mut Buffer) -> Vec<u8> {
+    let prefix = match framing {
+        Framing::Fixed { .. } => 0,
+        Framing::LengthPrefixed { .. } => {
+            varint::decode(inbox.as_slice()).ok().flatten().map_or(0, |(_, prefix)| prefix)
+        }
+    };
+    let bytes = inbox.as_slice()[prefix..].to_vec();
+    inbox.clear();
+    bytes
+}
+
+fn queue(readable: &mut VecDeque<StreamId>, messages: &mut Messages, id: StreamId) {
+    if !messages.queued {
+        messages.queued = true;
+        readable.push_back(id);
+    }
+}
+
+/// Writes a negotiation's lines, at whose limits the stream's buffer is not full.
+/// A stream that is gone, or has no room because its remote breaks these limits,
+/// tells by itself: by its reset, or by the negotiation's time.
+fn write_all(yamux: &mut Yamux, id: StreamId, bytes: &[u8]) {
+    if let Some(mut stream) = yamux.stream(id).filter(|_| !bytes.is_empty()) {
+        let _ = stream.write(bytes);
+    }
+}
+
+fn set_weight(yamux: &mut Yamux, id: StreamId, handler: Handler) {
+    if let Some(mut stream) = yamux.stream(id) {
+        stream.set_weight(handler.weight);
+    }
+}

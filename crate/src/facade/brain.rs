@@ -1,0 +1,432 @@
+//! The task of the node itself: commands of its handles, news of its
+//! connections, and what the host says.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::channel::{mpsc, oneshot};
+use futures::future::{AbortHandle, abortable};
+use futures::{FutureExt, StreamExt};
+
+use crate::address::Multiaddr;
+use crate::connection::{Connection as Machine, ToConnection, ToNode};
+use crate::identity::PeerId;
+use crate::negotiate::Name;
+use crate::node::{
+    Config, ConnectionId, DialError, DialId, Direction, Event, Node, Output, PingId,
+};
+use crate::protocols::Protocol;
+use crate::protocols::identify::Info;
+use crate::rng::Rng;
+use crate::time::Instant;
+
+use super::driver::{Driver, Shared};
+use super::platform::{BoxFuture, Link, Listener, Platform, TransportError};
+use super::{Connection, Handler, Pong, Stream};
+
+/// News of all connections together that the brain has not taken yet; behind
+/// this, connections wait, and with them their remotes.
+const MAX_NEWS: usize = 256;
+/// News taken before the other work gets its turn.
+const BATCH: usize = 64;
+
+/// What a handle asks of its node.
+pub(super) enum Command {
+    Listen(Box<dyn Listener>),
+    Addresses(oneshot::Sender<Vec<Multiaddr>>),
+    Peers(oneshot::Sender<Vec<PeerId>>),
+    Connections(oneshot::Sender<Vec<Connection>>),
+    Dial { peer: Option<PeerId>, addresses: Vec<Multiaddr>, reply: oneshot::Sender<DialReply> },
+    CancelDial(DialId),
+    Handle(Name, Handler),
+    Unhandle(Name),
+    HangUp(PeerId),
+    CloseConnection(ConnectionId),
+    Subscribe(mpsc::Sender<Event>),
+    AddProtocol(Box<dyn Protocol>),
+    Ping { connection: ConnectionId, reply: oneshot::Sender<Pong> },
+    Identify { connection: ConnectionId, reply: oneshot::Sender<Info> },
+    Close(oneshot::Sender<()>),
+}
+
+/// Comes at once; the dial is taken back when it is dropped.
+pub(super) type DialReply = Pending;
+
+/// A dial under way: its result, or its end when nobody waits for that.
+pub(super) struct Pending {
+    answer: oneshot::Receiver<Result<Connection, DialError>>,
+    cancel: Option<(DialId, mpsc::UnboundedSender<Command>)>,
+}
+
+impl std::future::Future for Pending {
+    type Output = Result<Connection, DialError>;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = std::task::ready!(self.answer.poll_unpin(cx));
+        self.cancel = None;
+        Poll::Ready(answer.unwrap_or(Err(DialError::Cancelled)))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some((dial, commands)) = self.cancel.take() {
+            // A brain that is gone dials nobody.
+            let _ = commands.unbounded_send(Command::CancelDial(dial));
+        }
+    }
+}
+
+struct Task {
+    shared: Arc<Shared>,
+    to_connection: mpsc::UnboundedSender<ToConnection>,
+    remote: Multiaddr,
+    direction: Direction,
+}
+
+pub(super) struct Brain {
+    platform: Arc<dyn Platform>,
+    node: Node,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// For the handles of connections.
+    commands_sender: mpsc::UnboundedSender<Command>,
+    tasks: BTreeMap<ConnectionId, Task>,
+    news: mpsc::Receiver<(ConnectionId, ToNode)>,
+    news_sender: mpsc::Sender<(ConnectionId, ToNode)>,
+    opened: mpsc::UnboundedReceiver<(ConnectionId, Result<Link, TransportError>)>,
+    opened_sender: mpsc::UnboundedSender<(ConnectionId, Result<Link, TransportError>)>,
+    attempts: BTreeMap<ConnectionId, AbortHandle>,
+    listeners: Vec<(Box<dyn Listener>, Vec<Multiaddr>)>,
+    dials: BTreeMap<DialId, oneshot::Sender<Result<Connection, DialError>>>,
+    pings: BTreeMap<PingId, oneshot::Sender<Pong>>,
+    identifies: Vec<(ConnectionId, oneshot::Sender<Info>)>,
+    handlers: BTreeMap<Name, Handler>,
+    subscribers: Vec<mpsc::Sender<Event>>,
+    sleep: Option<(Instant, BoxFuture<'static, ()>)>,
+    /// Whoever closes the node; it ends when its last connection has.
+    closing: Option<Vec<oneshot::Sender<()>>>,
+}
+
+impl Brain {
+    pub(super) fn new(
+        platform: Arc<dyn Platform>,
+        config: Config,
+        commands: mpsc::UnboundedReceiver<Command>,
+        commands_sender: mpsc::UnboundedSender<Command>,
+    ) -> Self {
+        let node = Node::new(config, Rng::from_seed(platform.seed()));
+        let (news_sender, news) = mpsc::channel(MAX_NEWS);
+        let (opened_sender, opened) = mpsc::unbounded();
+        Self {
+            platform,
+            node,
+            commands,
+            commands_sender,
+            tasks: BTreeMap::new(),
+            news,
+            news_sender,
+            opened,
+            opened_sender,
+            attempts: BTreeMap::new(),
+            listeners: Vec::new(),
+            dials: BTreeMap::new(),
+            pings: BTreeMap::new(),
+            identifies: Vec::new(),
+            handlers: BTreeMap::new(),
+            subscribers: Vec::new(),
+            sleep: None,
+            closing: None,
+        }
+    }
+
+    pub(super) fn peer_id(&self) -> PeerId {
+        self.node.peer_id()
+    }
+
+    pub(super) async fn run(mut self) {
+        poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..BATCH {
+            let now = self.platform.now();
+            let busy = self.poll_commands(cx, now)
+                | self.poll_news(cx, now)
+                | self.poll_opened(cx, now)
+                | self.poll_listeners(cx, now)
+                | self.poll_time(cx, now);
+            self.settle();
+            if self.tasks.is_empty()
+                && let Some(waiting) = self.closing.take_if(|_| self.attempts.is_empty())
+            {
+                // Whoever gave up waiting needs no word.
+                for reply in waiting {
+                    let _ = reply.send(());
+                }
+                return Poll::Ready(());
+            }
+            if !busy {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_commands(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut busy = false;
+        while let Poll::Ready(Some(command)) = self.commands.poll_next_unpin(cx) {
+            busy = true;
+            self.carry_out(now, command);
+        }
+        busy
+    }
+
+    fn poll_news(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        for taken in 0..BATCH {
+            let Poll::Ready(Some((id, news))) = self.news.poll_next_unpin(cx) else {
+                return taken > 0;
+            };
+            let over = matches!(news, ToNode::Closed { .. });
+            self.node.handle_connection(now, id, news);
+            self.settle();
+            if over {
+                self.forget(id);
+            }
+        }
+        true
+    }
+
+    fn poll_opened(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut busy = false;
+        while let Poll::Ready(Some((id, result))) = self.opened.poll_next_unpin(cx) {
+            busy = true;
+            self.attempts.remove(&id);
+            match result {
+                Ok(link) => {
+                    if let Some(machine) = self.node.connected(now, id) {
+                        self.start(id, machine, link, Direction::Outbound);
+                    }
+                }
+                Err(error) => self.node.dial_failed(now, id, error.to_string()),
+            }
+        }
+        busy
+    }
+
+    fn poll_listeners(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut links = Vec::new();
+        for (listener, _) in &mut self.listeners {
+            // An error concerns one link, or passes: the listener's word.
+            if let Poll::Ready(result) = listener.poll_accept(cx) {
+                links.push(result.ok());
+            }
+        }
+        let busy = !links.is_empty();
+        for link in links.into_iter().flatten() {
+            if self.closing.is_some() {
+                continue;
+            }
+            // A refused link is dropped, which closes it.
+            if let Ok((id, machine)) = self.node.accepted(now, link.remote.clone()) {
+                self.start(id, machine, link, Direction::Inbound);
+            }
+        }
+        busy
+    }
+
+    fn poll_time(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(deadline) = self.node.poll_timeout() else {
+            self.sleep = None;
+            return false;
+        };
+        if deadline <= now {
+            self.node.handle_timeout(now);
+            return true;
+        }
+        if self.sleep.as_ref().is_none_or(|(at, _)| *at != deadline) {
+            self.sleep = Some((deadline, self.platform.sleep_until(deadline)));
+        }
+        self.sleep.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready())
+    }
+
+    /// Carries out what the node wants.
+    fn settle(&mut self) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Dial { connection, address } => self.attempt(connection, address),
+                Output::Connection(id, message) => {
+                    if let Some(task) = self.tasks.get(&id) {
+                        // A connection that is over has told us, or is about to.
+                        let _ = task.to_connection.unbounded_send(message);
+                    }
+                }
+                Output::Drop(id) => {
+                    if let Some(attempt) = self.attempts.remove(&id) {
+                        attempt.abort();
+                    }
+                    self.tasks.remove(&id);
+                }
+                Output::Event(event) => self.on_event(event),
+            }
+        }
+    }
+
+    fn attempt(&mut self, id: ConnectionId, address: Multiaddr) {
+        let (dial, abort) = abortable(self.platform.dial(address));
+        let opened = self.opened_sender.clone();
+        self.attempts.insert(id, abort);
+        self.platform.spawn(Box::pin(async move {
+            if let Ok(result) = dial.await {
+                // A brain that is gone wants no link.
+                let _ = opened.unbounded_send((id, result));
+            }
+        }));
+    }
+
+    fn start(&mut self, id: ConnectionId, machine: Machine, link: Link, direction: Direction) {
+        let shared = Arc::new(Shared::new(machine, self.platform.clone()));
+        let (to_connection, from_node) = mpsc::unbounded();
+        let driver = Driver {
+            id,
+            io: link.io,
+            shared: shared.clone(),
+            from_node,
+            to_node: self.news_sender.clone(),
+            unsent: Vec::new(),
+            sleep: None,
+            over: false,
+        };
+        let task = Task { shared, to_connection, remote: link.remote, direction };
+        self.tasks.insert(id, task);
+        self.platform.spawn(Box::pin(driver));
+    }
+
+    fn forget(&mut self, id: ConnectionId) {
+        self.tasks.remove(&id);
+        self.identifies.retain(|(connection, _)| *connection != id);
+    }
+
+    fn connection(&self, id: ConnectionId) -> Option<Connection> {
+        let task = self.tasks.get(&id)?;
+        Some(Connection {
+            id,
+            peer: *self.node.peer_of(id)?,
+            remote: task.remote.clone(),
+            direction: task.direction,
+            shared: task.shared.clone(),
+            commands: self.commands_sender.clone(),
+        })
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match &event {
+            Event::Dialed { dial, connection, .. } => {
+                if let Some(reply) = self.dials.remove(dial) {
+                    let result = self.connection(*connection).ok_or(DialError::Cancelled);
+                    // Whoever asked may have gone: the connection stays.
+                    let _ = reply.send(result);
+                }
+            }
+            Event::DialFailed { dial, error } => {
+                if let Some(reply) = self.dials.remove(dial) {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+            Event::Pinged { ping, result, .. } => {
+                if let Some(reply) = self.pings.remove(ping) {
+                    let _ = reply.send(result.clone());
+                }
+            }
+            Event::Identified { connection, info, .. } => {
+                for (_, reply) in self.identifies.extract_if(.., |(id, _)| id == connection) {
+                    let _ = reply.send((**info).clone());
+                }
+            }
+            Event::InboundStream { connection, stream, protocol, .. } => {
+                if let Some(task) = self.tasks.get(connection)
+                    && task.shared.adopt(*stream)
+                {
+                    let stream =
+                        Stream::new(task.shared.clone(), *stream, Some(&**protocol).into());
+                    // Without a handler it is dropped, which resets it.
+                    if let Some(handler) = self.handlers.get(protocol) {
+                        handler(stream);
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.subscribers.retain_mut(|subscriber| match subscriber.try_send(event.clone()) {
+            Ok(()) => true,
+            Err(error) => error.is_full(),
+        });
+    }
+
+    fn carry_out(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Listen(listener) => {
+                let addresses = listener.addresses();
+                addresses.iter().for_each(|address| self.node.listening(now, address.clone()));
+                self.listeners.push((listener, addresses));
+            }
+            Command::Addresses(reply) => {
+                let peer = self.peer_id();
+                let addresses = self.node.addresses().iter();
+                let _ = reply.send(addresses.map(|address| address.with_peer(peer)).collect());
+            }
+            Command::Peers(reply) => {
+                let _ = reply.send(self.node.peers().map(|(peer, _)| *peer).collect());
+            }
+            Command::Connections(reply) => {
+                let ids = self.tasks.keys();
+                let _ = reply.send(ids.filter_map(|id| self.connection(*id)).collect());
+            }
+            Command::Dial { peer, addresses, reply } => {
+                let dial = self.node.dial(peer, addresses);
+                let (sender, answer) = oneshot::channel();
+                self.dials.insert(dial, sender);
+                let cancel = Some((dial, self.commands_sender.clone()));
+                // Dropped unread, it takes the dial back.
+                let _ = reply.send(Pending { answer, cancel });
+            }
+            Command::CancelDial(dial) => self.node.cancel_dial(dial),
+            Command::Handle(protocol, handler) => {
+                self.handlers.insert(protocol.clone(), handler);
+                self.node.handle(now, protocol);
+            }
+            Command::Unhandle(protocol) => {
+                self.handlers.remove(&protocol);
+                self.node.unhandle(now, &protocol);
+            }
+            Command::HangUp(peer) => self.node.hang_up(&peer),
+            Command::CloseConnection(id) => self.node.close(id),
+            Command::Subscribe(subscriber) => self.subscribers.push(subscriber),
+            Command::AddProtocol(protocol) => self.node.add_protocol(now, protocol),
+            Command::Ping { connection, reply } => {
+                let ping = self.node.ping(now, connection);
+                self.pings.insert(ping, reply);
+            }
+            Command::Identify { connection, reply } => match self.node.info(connection) {
+                Some(info) if !info.protocols.is_empty() => {
+                    let _ = reply.send(info.clone());
+                }
+                Some(_) => self.identifies.push((connection, reply)),
+                // Dropping the reply tells that the connection is gone.
+                None => {}
+            },
+            Command::Close(reply) => {
+                self.closing.get_or_insert_default().push(reply);
+                for (_, addresses) in self.listeners.drain(..) {
+                    addresses.iter().for_each(|address| self.node.unlistened(now, address));
+                }
+                for dial in self.dials.keys().copied().collect::<Vec<_>>() {
+                    self.node.cancel_dial(dial);
+                }
+                self.tasks.keys().for_each(|id| self.node.close(*id));
+            }
+        }
+    }
+}

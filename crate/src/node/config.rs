@@ -1,0 +1,46 @@
+//! What a node is told at its start.
+
+use crate::connection;
+use crate::identity::Keypair;
+use crate::negotiate::Name;
+
+/// What a node is told at its start: plain data, with defaults that a new user
+/// need not touch.
+#[derive(Clone)]
+pub struct Config {
+    /// Name and version of the program, shown to every peer; `polypeer/VERSION`.
+    pub agent: String,
+    /// The family of protocols, shown to every peer; `ipfs/0.1.0` like all others.
+    pub protocol_version: String,
+    /// Identity, security, muxer and time limits of each connection.
+    pub connection: connection::Config,
+    /// Connections at a time, in and out, handshakes included; 4096. An idle one
+    /// costs some 8 KiB.
+    pub max_connections: usize,
+    /// Inbound connections whose remote is not known yet; 64.
+    pub max_unauthenticated: usize,
+    /// Addresses tried at a time for one dial; 8.
+    pub max_parallel_attempts: usize,
+    /// Protocols whose streams get more than the ordinary share (1) of their
+    /// connection.
+    pub weights: Vec<(Name, u8)>,
+    /// The number of our first signed peer record, which must be higher than any
+    /// that we signed before: hosts pass milliseconds of Unix time.
+    pub first_sequence: u64,
+}
+
+impl Config {
+    /// The defaults, for this identity.
+    pub fn new(keypair: Keypair) -> Self {
+        Self {
+            agent: concat!("polypeer/", env!("CARGO_PKG_VERSION")).into(),
+            protocol_version: "ipfs/0.1.0".into(),
+            connection: connection::Config::new(keypair),
+            max_connections: 4096,
+            max_unauthenticated: 64,
+            max_parallel_attempts: 8,
+            weights: Vec::new(),
+            first_sequence: 0,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What the node wants of its host, and what it tells the application.
+
+use core::time::Duration;
+
+use thiserror::Error;
+
+use crate::address::Multiaddr;
+use crate::connection::{self, StreamId, ToConnection};
+use crate::identity::PeerId;
+use crate::negotiate::Name;
+use crate::protocols::{identify, ping};
+
+/// A connection of this node, unique for its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// A dial that the application asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialId(pub u64);
+
+/// A ping that the application asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PingId(pub u64);
+
+/// Who dialed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The remote did.
+    Inbound,
+    /// We did.
+    Outbound,
+}
+
+/// What the host is to do, in order.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Open a transport to `address` and answer with `connected` or `dial_failed`.
+    Dial {
+        /// The number of the connection to be.
+        connection: ConnectionId,
+        /// Where to.
+        address: Multiaddr,
+    },
+    /// Hand this to the connection.
+    Connection(ConnectionId, ToConnection),
+    /// Close the transport of this connection, or give its dial up. It is
+    /// forgotten: nothing more is said of it on either side.
+    Drop(ConnectionId),
+    /// Tell the application.
+    Event(Event),
+}
+
+/// What the application is told.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A connection is established, and the remote is who it says it is.
+    Connected {
+        /// The connection.
+        connection: ConnectionId,
+        /// Who is at its other end.
+        peer: PeerId,
+        /// Who dialed.
+        direction: Direction,
+        /// Where the remote is, as the transport sees it.
+        remote: Multiaddr,
+    },
+    /// A connection that was established is over.
+    Disconnected {
+        /// The connection.
+        connection: ConnectionId,
+        /// Who was at its other end.
+        peer: PeerId,
+        /// Why.
+        reason: connection::Error,
+    },
+    /// An inbound connection ended before it was established.
+    InboundFailed {
+        /// Where the remote is.
+        remote: Multiaddr,
+        /// Why.
+        error: connection::Error,
+    },
+    /// A dial has its connection, new or one that was there.
+    Dialed {
+        /// The dial.
+        dial: DialId,
+        /// The connection.
+        connection: ConnectionId,
+        /// Who is at its other end.
+        peer: PeerId,
+    },
+    /// A dial has failed.
+    DialFailed {
+        /// The dial.
+        dial: DialId,
+        /// Why.
+        error: DialError,
+    },
+    /// The remote opened a stream for a protocol of the application.
+    InboundStream {
+        /// The connection.
+        connection: ConnectionId,
+        /// The stream, to be borrowed from its connection.
+        stream: StreamId,
+        /// Who opened it.
+        peer: PeerId,
+        /// What it speaks.
+        protocol: Name,
+    },
+    /// A peer said, or said anew, what it is.
+    Identified {
+        /// The connection.
+        connection: ConnectionId,
+        /// The peer.
+        peer: PeerId,
+        /// What it said.
+        info: Box<identify::Info>,
+    },
+    /// A ping was answered, or not.
+    Pinged {
+        /// The connection.
+        connection: ConnectionId,
+        /// The ping.
+        ping: PingId,
+        /// The round trip.
+        result: Result<Duration, ping::PingError>,
+    },
+    /// The addresses that the node announces are others than before.
+    AddressesChanged,
+}
+
+/// Why a dial failed.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// No address was given and none is known.
+    #[error("no address of this peer is known")]
+    NoAddress,
+    /// The target is this node itself.
+    #[error("a node cannot dial itself")]
+    Myself,
+    /// The addresses name different peers.
+    #[error("the addresses belong to different peers")]
+    SeveralPeers,
+    /// Each address failed for its own reason.
+    #[error("no address could be reached: {}", causes(.0))]
+    Failed(Vec<(Multiaddr, AttemptError)>),
+    /// The node has as many connections as [`Config::max_connections`](super::Config) allows.
+    #[error("the node has no room for another connection")]
+    Full,
+    /// The application took it back.
+    #[error("the dial was cancelled")]
+    Cancelled,
+}
+
+fn causes(list: &[(Multiaddr, AttemptError)]) -> String {
+    let mut text = String::new();
+    for (address, error) in list {
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(&address.to_string());
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+    }
+    text
+}
+
+/// Why one address could not be reached.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum AttemptError {
+    /// The host could not open a transport.
+    #[error("{0}")]
+    Transport(String),
+    /// The transport opened, but no connection came of it.
+    #[error("{0}")]
+    Connection(#[from] connection::Error),
+}
+
+/// Why an inbound connection is not taken. Close its transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// As many as [`Config::max_connections`](super::Config) are open.
+    #[error("the node has no room for another connection")]
+    Full,
+    /// As many as [`Config::max_unauthenticated`](super::Config) are in their handshakes.
+    #[error("too many inbound connections are in their handshakes")]
+    TooManyHandshakes,
+}

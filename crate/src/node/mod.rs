@@ -1,0 +1,599 @@
+//! The brain of a peer: who we know, whom we dial, which connections we keep,
+//! and the protocols that make a network of it.
+//!
+//! The node never sees the bytes of its connections. It speaks with them by
+//! [`ToNode`] and [`ToConnection`], so that each may live on a task of its own;
+//! [`crate::peer::Peer`] drives all in place.
+
+mod config;
+mod dial;
+mod event;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::address::Multiaddr;
+use crate::connection::{
+    self, Connection, Handler, Handlers, Owner, Role, StreamId, ToConnection, ToNode,
+};
+use crate::identity::PeerId;
+use crate::negotiate::Name;
+use crate::protocols::identify::Identify;
+use crate::protocols::ping::Ping;
+use crate::protocols::{Action, Input, Local, Protocol};
+use crate::rng::Rng;
+use crate::time::Instant;
+
+pub use config::Config;
+pub use event::{
+    AttemptError, ConnectionId, DialError, DialId, Direction, Event, Output, PingId, Refused,
+};
+
+use dial::Dials;
+
+/// The brain of a peer. See the [module](self).
+///
+/// The calls come in four kinds: getters; `connected`, `accepted`, `handle_*`
+/// and the like bring news from outside; `dial`, `handle`, `ping`, ... are the
+/// application's; [`Node::poll_output`] is drained after any of these.
+pub struct Node {
+    config: Config,
+    connection_config: Arc<connection::Config>,
+    local: Local,
+    rng: Rng,
+    /// What each connection answers to: the node's protocols and the application's.
+    handlers: Arc<Handlers>,
+    links: BTreeMap<ConnectionId, Link>,
+    peers: BTreeMap<PeerId, BTreeSet<ConnectionId>>,
+    unauthenticated: usize,
+    dials: Dials,
+    next_id: u64,
+    identify: Identify,
+    ping: Ping,
+    custom: Vec<Box<dyn Protocol>>,
+    /// Which protocol a stream of the node belongs to.
+    streams: BTreeMap<(ConnectionId, StreamId), ProtocolId>,
+    /// Streams being opened: by their number, whose and under which own number.
+    requests: BTreeMap<u64, (ConnectionId, ProtocolId, u64)>,
+    outputs: VecDeque<Output>,
+}
+
+struct Link {
+    direction: Direction,
+    dial: Option<u64>,
+    remote: Multiaddr,
+    /// Known once established.
+    peer: Option<PeerId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ProtocolId {
+    Identify,
+    Ping,
+    Custom(usize),
+}
+
+impl Node {
+    /// A node that knows nobody.
+    pub fn new(config: Config, mut rng: Rng) -> Self {
+        let keypair = config.connection.keypair.clone();
+        let mut node = Self {
+            connection_config: Arc::new(config.connection.clone()),
+            local: Local {
+                keypair,
+                addresses: Vec::new(),
+                protocols: Vec::new(),
+                agent: config.agent.clone(),
+                protocol_version: config.protocol_version.clone(),
+                sequence: config.first_sequence,
+            },
+            config,
+            handlers: Arc::default(),
+            links: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            unauthenticated: 0,
+            dials: Dials::default(),
+            next_id: 0,
+            identify: Identify::new(),
+            ping: Ping::new(rng.fork()),
+            custom: Vec::new(),
+            streams: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            rng,
+        };
+        for id in node.protocol_ids() {
+            node.register(id);
+        }
+        node.local.protocols = node.handlers.keys().cloned().collect();
+        node
+    }
+
+    /// Who we are.
+    pub fn peer_id(&self) -> PeerId {
+        self.local.keypair.peer_id()
+    }
+
+    /// Where we announce that we can be reached, without our PeerId.
+    pub fn addresses(&self) -> &[Multiaddr] {
+        &self.local.addresses
+    }
+
+    /// The peers with an established connection, and these.
+    pub fn peers(&self) -> impl Iterator<Item = (&PeerId, &BTreeSet<ConnectionId>)> {
+        self.peers.iter()
+    }
+
+    /// Who is at the other end of an established connection.
+    pub fn peer_of(&self, connection: ConnectionId) -> Option<&PeerId> {
+        self.links.get(&connection)?.peer.as_ref()
+    }
+
+    /// What identify learned over a connection.
+    pub fn info(&self, connection: ConnectionId) -> Option<&crate::protocols::identify::Info> {
+        self.identify.info(connection)
+    }
+
+    /// How many connections there are, those in their handshakes included.
+    pub fn connection_count(&self) -> usize {
+        self.links.len()
+    }
+
+    // News from outside.
+
+    /// The transport that [`Output::Dial`] asked for is open. Returns the
+    /// connection to drive, or `None` if it is not wanted any more: close it.
+    pub fn connected(&mut self, now: Instant, id: ConnectionId) -> Option<Connection> {
+        let link = self.links.get(&id)?;
+        let expected = link.remote.peer_id().or_else(|| {
+            link.dial.and_then(|key| self.dials.get_mut(key)).and_then(|dial| dial.peer)
+        });
+        Some(self.connection(now, Role::Initiator, expected))
+    }
+
+    /// The transport that [`Output::Dial`] asked for cannot be had.
+    pub fn dial_failed(&mut self, now: Instant, id: ConnectionId, reason: String) {
+        self.link_ended(now, id, AttemptError::Transport(reason));
+    }
+
+    /// A remote opened a transport to us. Returns the connection to drive, or
+    /// why it is not taken: close the transport.
+    pub fn accepted(
+        &mut self,
+        now: Instant,
+        remote: Multiaddr,
+    ) -> Result<(ConnectionId, Connection), Refused> {
+        if self.links.len() >= self.config.max_connections {
+            return Err(Refused::Full);
+        }
+        if self.unauthenticated >= self.config.max_unauthenticated {
+            return Err(Refused::TooManyHandshakes);
+        }
+        self.unauthenticated += 1;
+        let id = ConnectionId(self.number());
+        let direction = Direction::Inbound;
+        self.links.insert(id, Link { direction, dial: None, remote, peer: None });
+        Ok((id, self.connection(now, Role::Responder, None)))
+    }
+
+    /// A connection has news.
+    pub fn handle_connection(&mut self, now: Instant, id: ConnectionId, news: ToNode) {
+        if !self.links.contains_key(&id) {
+            return;
+        }
+        match news {
+            ToNode::Established { peer } => self.on_established(now, id, peer),
+            ToNode::Closed { error } => self.link_ended(now, id, error.into()),
+            ToNode::Inbound { stream, protocol, owner } => {
+                self.on_inbound(now, id, stream, protocol, owner);
+            }
+            ToNode::Opened { request, stream, .. } => {
+                let Some((_, protocol, request)) = self.requests.remove(&request) else { return };
+                self.streams.insert((id, stream), protocol);
+                self.feed(now, protocol, Input::Opened { connection: id, request, stream });
+            }
+            ToNode::OpenFailed { request, error } => {
+                let Some((_, protocol, request)) = self.requests.remove(&request) else { return };
+                self.feed(now, protocol, Input::OpenFailed { connection: id, request, error });
+            }
+            ToNode::Message { stream, bytes } => {
+                if let Some(protocol) = self.streams.get(&(id, stream)).copied() {
+                    self.feed(now, protocol, Input::Message { connection: id, stream, bytes });
+                }
+            }
+            ToNode::Finished { stream } => {
+                if let Some(protocol) = self.streams.get(&(id, stream)).copied() {
+                    self.feed(now, protocol, Input::Finished { connection: id, stream });
+                }
+            }
+            ToNode::Reset { stream } => {
+                if let Some(protocol) = self.streams.remove(&(id, stream)) {
+                    self.feed(now, protocol, Input::Reset { connection: id, stream });
+                }
+            }
+            ToNode::Gone { stream } => {
+                self.streams.remove(&(id, stream));
+            }
+        }
+    }
+
+    /// When [`Node::handle_timeout`] is due; early calls are harmless.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let ids = self.protocol_ids();
+        ids.into_iter().filter_map(|id| self.protocol(id).poll_timeout()).min()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for id in self.protocol_ids() {
+            if self.protocol(id).poll_timeout().is_some_and(|at| at <= now) {
+                self.feed(now, id, Input::Timeout);
+            }
+        }
+    }
+
+    /// What the host is to do next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    // The application.
+
+    /// Dials a peer at these addresses; [`Event::Dialed`] or
+    /// [`Event::DialFailed`] answers, always. Without a `peer` the addresses'
+    /// `/p2p` says who, and if that is missing too, whoever answers is taken.
+    pub fn dial(&mut self, peer: Option<PeerId>, addresses: Vec<Multiaddr>) -> DialId {
+        let id = DialId(self.number());
+        if let Err(error) = self.try_dial(id, peer, addresses) {
+            self.emit(Event::DialFailed { dial: id, error });
+        }
+        id
+    }
+
+    fn try_dial(
+        &mut self,
+        id: DialId,
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+    ) -> Result<(), DialError> {
+        let mut target = peer;
+        for named in addresses.iter().filter_map(Multiaddr::peer_id) {
+            if target.get_or_insert(named) != &named {
+                return Err(DialError::SeveralPeers);
+            }
+        }
+        if target.as_ref() == Some(&self.peer_id()) {
+            return Err(DialError::Myself);
+        }
+        let open = target.as_ref().and_then(|peer| self.peers.get(peer)?.first());
+        if let (Some(connection), Some(peer)) = (open.copied(), target) {
+            self.emit(Event::Dialed { dial: id, connection, peer });
+            return Ok(());
+        }
+        if addresses.is_empty() {
+            return Err(DialError::NoAddress);
+        }
+        if self.links.len() >= self.config.max_connections {
+            return Err(DialError::Full);
+        }
+        let key = self.dials.ask(id, target, addresses);
+        self.advance_dial(key);
+        Ok(())
+    }
+
+    /// Takes a dial back; its attempts end when nobody else waits for them.
+    pub fn cancel_dial(&mut self, dial: DialId) {
+        let Some(key) = self.dials.of(dial) else { return };
+        let Some(state) = self.dials.get_mut(key) else { return };
+        state.askers.retain(|asker| *asker != dial);
+        if state.askers.is_empty() {
+            self.end_dial(key, None);
+        }
+        self.emit(Event::DialFailed { dial, error: DialError::Cancelled });
+    }
+
+    /// The host listens on `address` from now on.
+    pub fn listening(&mut self, now: Instant, address: Multiaddr) {
+        if !self.local.addresses.contains(&address) {
+            self.local.addresses.push(address);
+            self.addresses_changed(now);
+        }
+    }
+
+    /// The host has stopped listening on `address`.
+    pub fn unlistened(&mut self, now: Instant, address: &Multiaddr) {
+        let before = self.local.addresses.len();
+        self.local.addresses.retain(|known| known != address);
+        if self.local.addresses.len() != before {
+            self.addresses_changed(now);
+        }
+    }
+
+    /// From now on inbound streams may ask for `protocol`;
+    /// [`Event::InboundStream`] tells of each.
+    pub fn handle(&mut self, now: Instant, protocol: Name) {
+        self.set_handler(protocol, Owner::Application);
+        self.protocols_changed(now);
+    }
+
+    /// From now on `protocol` is refused; streams that are open stay.
+    pub fn unhandle(&mut self, now: Instant, protocol: &str) {
+        let ours = |handler: &Handler| matches!(handler.owner, Owner::Application);
+        if self.handlers.get(protocol).is_some_and(ours) {
+            Arc::make_mut(&mut self.handlers).remove(protocol);
+            self.protocols_changed(now);
+        }
+    }
+
+    /// Adds a protocol of one's own beside the built-in ones.
+    pub fn add_protocol(&mut self, now: Instant, protocol: Box<dyn Protocol>) {
+        self.custom.push(protocol);
+        self.register(ProtocolId::Custom(self.custom.len() - 1));
+        self.protocols_changed(now);
+    }
+
+    /// Pings the remote of a connection; [`Event::Pinged`] answers, always.
+    pub fn ping(&mut self, now: Instant, connection: ConnectionId) -> PingId {
+        let ping = PingId(self.number());
+        self.ping.ping(now, connection, ping);
+        self.drain(ProtocolId::Ping);
+        ping
+    }
+
+    /// Closes a connection, politely; [`Event::Disconnected`] follows.
+    pub fn close(&mut self, connection: ConnectionId) {
+        if self.links.contains_key(&connection) {
+            self.outputs.push_back(Output::Connection(connection, ToConnection::Close));
+        }
+    }
+
+    /// Closes all connections to a peer.
+    pub fn hang_up(&mut self, peer: &PeerId) {
+        for connection in self.peers.get(peer).cloned().unwrap_or_default() {
+            self.close(connection);
+        }
+    }
+
+    // Connections and dials.
+
+    fn connection(&mut self, now: Instant, role: Role, expected: Option<PeerId>) -> Connection {
+        let (config, handlers) = (self.connection_config.clone(), self.handlers.clone());
+        Connection::new(config, handlers, role, expected, self.rng.fork(), now)
+    }
+
+    fn on_established(&mut self, now: Instant, id: ConnectionId, peer: PeerId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.peer = Some(peer);
+        let (direction, remote, dial) = (link.direction, link.remote.clone(), link.dial.take());
+        if direction == Direction::Inbound {
+            self.unauthenticated = self.unauthenticated.saturating_sub(1);
+        }
+        // A dial to oneself, by an address that did not say so.
+        if peer == self.peer_id() {
+            let error = AttemptError::Connection(connection::Error::Myself);
+            if let Some(link) = self.links.get_mut(&id) {
+                (link.dial, link.peer) = (dial, None);
+            }
+            self.outputs.push_back(Output::Drop(id));
+            return self.link_ended(now, id, error);
+        }
+        self.peers.entry(peer).or_default().insert(id);
+        let event = Event::Connected { connection: id, peer, direction, remote: remote.clone() };
+        self.emit(event);
+        if let Some(key) = dial {
+            self.end_dial(key, Some((id, peer)));
+        }
+        for protocol in self.protocol_ids() {
+            let (connection, peer, remote) = (id, &peer, &remote);
+            self.feed(now, protocol, Input::Connected { connection, peer, direction, remote });
+        }
+    }
+
+    fn advance_dial(&mut self, key: u64) {
+        let limit = self.config.max_parallel_attempts;
+        while let Some(dial) = self.dials.get_mut(key)
+            && let Some(address) = dial.next(limit)
+        {
+            self.next_id += 1;
+            let id = ConnectionId(self.next_id);
+            dial.attempts.insert(id, address.clone());
+            let (direction, remote) = (Direction::Outbound, address.clone());
+            self.links.insert(id, Link { direction, dial: Some(key), remote, peer: None });
+            self.outputs.push_back(Output::Dial { connection: id, address });
+        }
+        if self.dials.get_mut(key).is_some_and(|dial| dial.is_exhausted()) {
+            self.end_dial(key, None);
+        }
+    }
+
+    /// Ends a dial: its other attempts are given up and its askers told.
+    fn end_dial(&mut self, key: u64, won: Option<(ConnectionId, PeerId)>) {
+        let Some(dial) = self.dials.remove(key) else { return };
+        for id in dial.attempts.into_keys() {
+            if won.as_ref().is_none_or(|(winner, _)| *winner != id)
+                && self.links.remove(&id).is_some()
+            {
+                self.outputs.push_back(Output::Drop(id));
+            }
+        }
+        for asker in dial.askers {
+            self.emit(match &won {
+                Some((connection, peer)) => {
+                    Event::Dialed { dial: asker, connection: *connection, peer: *peer }
+                }
+                None => Event::DialFailed {
+                    dial: asker,
+                    error: DialError::Failed(dial.failures.clone()),
+                },
+            });
+        }
+    }
+
+    /// A connection is over, whatever it had come to.
+    fn link_ended(&mut self, now: Instant, id: ConnectionId, error: AttemptError) {
+        let Some(link) = self.links.remove(&id) else { return };
+        if let Some(peer) = link.peer {
+            if let Some(connections) = self.peers.get_mut(&peer) {
+                connections.remove(&id);
+                if connections.is_empty() {
+                    self.peers.remove(&peer);
+                }
+            }
+            self.streams.retain(|(connection, _), _| *connection != id);
+            self.requests.retain(|_, (connection, ..)| *connection != id);
+            for protocol in self.protocol_ids() {
+                self.feed(now, protocol, Input::Disconnected { connection: id });
+            }
+            let reason = match error {
+                AttemptError::Connection(error) => error,
+                AttemptError::Transport(reason) => connection::Error::Transport(reason),
+            };
+            return self.emit(Event::Disconnected { connection: id, peer, reason });
+        }
+        if link.direction == Direction::Inbound {
+            self.unauthenticated = self.unauthenticated.saturating_sub(1);
+            if let AttemptError::Connection(error) = error {
+                self.emit(Event::InboundFailed { remote: link.remote, error });
+            }
+            return;
+        }
+        if let Some(key) = link.dial
+            && let Some(dial) = self.dials.get_mut(key)
+        {
+            if let Some(address) = dial.attempts.remove(&id) {
+                dial.failures.push((address, error));
+            }
+            self.advance_dial(key);
+        }
+    }
+
+    fn on_inbound(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        stream: StreamId,
+        protocol: Name,
+        owner: Owner,
+    ) {
+        if owner == Owner::Application {
+            if let Some(peer) = self.peer_of(id).cloned() {
+                self.emit(Event::InboundStream { connection: id, stream, peer, protocol });
+            }
+            return;
+        }
+        let speaks = |name: &Name| {
+            let mut ids = self.protocol_ids().into_iter();
+            ids.find(|id| self.protocol(*id).names().iter().any(|(known, _)| known == name))
+        };
+        match speaks(&protocol) {
+            Some(owner) => {
+                self.streams.insert((id, stream), owner);
+                self.feed(
+                    now,
+                    owner,
+                    Input::Inbound { connection: id, stream, protocol: &protocol },
+                );
+            }
+            None => self.outputs.push_back(Output::Connection(id, ToConnection::Reset(stream))),
+        }
+    }
+
+    // Protocols.
+
+    fn protocol_ids(&self) -> Vec<ProtocolId> {
+        let custom = (0..self.custom.len()).map(ProtocolId::Custom);
+        [ProtocolId::Identify, ProtocolId::Ping].into_iter().chain(custom).collect()
+    }
+
+    fn protocol(&self, id: ProtocolId) -> &dyn Protocol {
+        match id {
+            ProtocolId::Identify => &self.identify,
+            ProtocolId::Ping => &self.ping,
+            ProtocolId::Custom(index) => &*self.custom[index],
+        }
+    }
+
+    fn protocol_mut(&mut self, id: ProtocolId) -> (&mut dyn Protocol, &Local) {
+        let protocol: &mut dyn Protocol = match id {
+            ProtocolId::Identify => &mut self.identify,
+            ProtocolId::Ping => &mut self.ping,
+            ProtocolId::Custom(index) => &mut *self.custom[index],
+        };
+        (protocol, &self.local)
+    }
+
+    fn feed(&mut self, now: Instant, id: ProtocolId, input: Input<'_>) {
+        let (protocol, local) = self.protocol_mut(id);
+        protocol.handle(now, local, input);
+        self.drain(id);
+    }
+
+    fn drain(&mut self, id: ProtocolId) {
+        while let Some(action) = self.protocol_mut(id).0.poll() {
+            let (connection, message) = match action {
+                Action::Open { connection, request, protocols, framing } => {
+                    let number = self.number();
+                    self.requests.insert(number, (connection, id, request));
+                    (connection, ToConnection::Open { request: number, protocols, framing })
+                }
+                Action::Send { connection, stream, bytes } => {
+                    (connection, ToConnection::Send(stream, bytes))
+                }
+                Action::Finish { connection, stream } => (connection, ToConnection::Finish(stream)),
+                Action::Reset { connection, stream } => {
+                    self.streams.remove(&(connection, stream));
+                    (connection, ToConnection::Reset(stream))
+                }
+                Action::Emit(event) => {
+                    self.emit(event);
+                    continue;
+                }
+            };
+            self.outputs.push_back(Output::Connection(connection, message));
+        }
+    }
+
+    fn register(&mut self, id: ProtocolId) {
+        for (name, framing) in self.protocol(id).names() {
+            self.set_handler(name, Owner::Node(framing));
+        }
+    }
+
+    fn set_handler(&mut self, name: Name, owner: Owner) {
+        let weights = &self.config.weights;
+        let weight =
+            weights.iter().find(|(known, _)| *known == name).map_or(1, |(_, weight)| *weight);
+        Arc::make_mut(&mut self.handlers).insert(name, Handler { owner, weight });
+    }
+
+    fn protocols_changed(&mut self, now: Instant) {
+        self.local.protocols = self.handlers.keys().cloned().collect();
+        let ids: Vec<ConnectionId> = self.links.keys().copied().collect();
+        for id in ids {
+            let message = ToConnection::Handlers(self.handlers.clone());
+            self.outputs.push_back(Output::Connection(id, message));
+        }
+        self.local_changed(now);
+    }
+
+    fn addresses_changed(&mut self, now: Instant) {
+        self.emit(Event::AddressesChanged);
+        self.local_changed(now);
+    }
+
+    fn local_changed(&mut self, now: Instant) {
+        self.local.sequence = self.local.sequence.saturating_add(1);
+        for id in self.protocol_ids() {
+            self.feed(now, id, Input::LocalChanged);
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}

@@ -1,0 +1,373 @@
+//! A whole peer driven in place: the node and its connections in one struct,
+//! for hosts with one thread (a page, Node.js, the simulator).
+//!
+//! ```text
+//! host ── connected, accepted, receive, closed, handle_timeout ──▶ Peer
+//! host ◀── poll_output: Dial, Transmit, Drop, Verify, Event ────── Peer
+//! ```
+//!
+//! The loop of a host: bring news in, then drain [`Peer::poll_output`] until it
+//! is `None`, then wait for bytes or [`Peer::poll_timeout`]. Several calls
+//! between two drains are legal.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::address::Multiaddr;
+use crate::connection::{
+    Connection, Stream, StreamError, StreamEvent, StreamId, ToNode, VerifyRequest,
+};
+use crate::identity::PeerId;
+use crate::negotiate::Name;
+use crate::node::{
+    Config, ConnectionId, DialId, Event, Node, Output as NodeOutput, PingId, Refused,
+};
+use crate::rng::Rng;
+use crate::time::{Instant, earliest};
+
+/// What the host is to do, in order.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Open a transport to `address` and answer with [`Peer::connected`] or
+    /// [`Peer::dial_failed`].
+    Dial {
+        /// The number of the connection to be.
+        connection: ConnectionId,
+        /// Where to.
+        address: Multiaddr,
+    },
+    /// The connection has bytes to send: call [`Peer::transmit`] until it
+    /// returns zero, as the transport takes them.
+    Transmit(ConnectionId),
+    /// Close the transport, or give its dial up. What [`Peer::transmit`] gave
+    /// before still belongs to the wire; nothing more is said of the connection.
+    Drop(ConnectionId),
+    /// Verify a signature and answer with [`Peer::verified`].
+    Verify {
+        /// The connection whose handshake waits.
+        connection: ConnectionId,
+        /// What to verify.
+        request: VerifyRequest,
+    },
+    /// News of a stream of the application.
+    Stream(ConnectionId, StreamEvent),
+    /// Tell the application.
+    Event(Event),
+}
+
+/// A whole peer driven in place. See the [module](self).
+pub struct Peer {
+    node: Node,
+    connections: BTreeMap<ConnectionId, Link>,
+    /// When connections want [`Connection::handle_timeout`].
+    deadlines: BTreeSet<(Instant, ConnectionId)>,
+    outputs: VecDeque<Output>,
+}
+
+struct Link {
+    connection: Connection,
+    deadline: Option<Instant>,
+    /// The host knows that there is something to send.
+    told: bool,
+}
+
+impl Peer {
+    /// A peer that knows nobody.
+    pub fn new(config: Config, rng: Rng) -> Self {
+        Self {
+            node: Node::new(config, rng),
+            connections: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The brain, to ask it things.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// A connection, to ask it things.
+    pub fn connection(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections.get(&id).map(|link| &link.connection)
+    }
+
+    // News from the host.
+
+    /// The transport that [`Output::Dial`] asked for is open. `false` if it is
+    /// not wanted any more: close it.
+    pub fn connected(&mut self, now: Instant, id: ConnectionId) -> bool {
+        match self.node.connected(now, id) {
+            Some(connection) => {
+                self.insert(now, id, connection);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The transport that [`Output::Dial`] asked for cannot be had.
+    pub fn dial_failed(&mut self, now: Instant, id: ConnectionId, reason: String) {
+        self.node.dial_failed(now, id, reason);
+        self.settle(now);
+    }
+
+    /// A remote opened a transport to us.
+    pub fn accepted(&mut self, now: Instant, remote: Multiaddr) -> Result<ConnectionId, Refused> {
+        let (id, connection) = self.node.accepted(now, remote)?;
+        self.insert(now, id, connection);
+        Ok(id)
+    }
+
+    /// The host listens on `address` from now on.
+    pub fn listening(&mut self, now: Instant, address: Multiaddr) {
+        self.node.listening(now, address);
+        self.settle(now);
+    }
+
+    /// The host has stopped listening on `address`.
+    pub fn unlistened(&mut self, now: Instant, address: &Multiaddr) {
+        self.node.unlistened(now, address);
+        self.settle(now);
+    }
+
+    /// Bytes came over a transport; they are decrypted in place.
+    pub fn receive(&mut self, now: Instant, id: ConnectionId, bytes: &mut [u8]) {
+        if let Some(link) = self.connections.get_mut(&id) {
+            link.connection.receive(now, bytes);
+            self.advance(now, id);
+        }
+    }
+
+    /// Whether bytes of a transport are welcome; while not, leave them there.
+    pub fn wants_read(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_none_or(|link| link.connection.wants_read())
+    }
+
+    /// Appends bytes for the transport to `out`, `budget` at most and that at
+    /// least 64, and returns their number; zero when there is nothing to send
+    /// now, after which [`Output::Transmit`] tells when there is.
+    pub fn transmit(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        out: &mut Vec<u8>,
+        budget: usize,
+    ) -> usize {
+        let Some(link) = self.connections.get_mut(&id) else { return 0 };
+        let count = link.connection.transmit(now, out, budget);
+        if count == 0 {
+            link.told = false;
+        }
+        self.advance(now, id);
+        count
+    }
+
+    /// A transport ended or failed.
+    pub fn closed(&mut self, now: Instant, id: ConnectionId, reason: String) {
+        if let Some(link) = self.connections.get_mut(&id) {
+            link.connection.transport_closed(reason);
+            self.advance(now, id);
+        }
+    }
+
+    /// The verdict on the signature of [`Output::Verify`].
+    pub fn verified(&mut self, now: Instant, id: ConnectionId, good: bool) {
+        if let Some(link) = self.connections.get_mut(&id) {
+            link.connection.verified(now, good);
+            self.advance(now, id);
+        }
+    }
+
+    /// When [`Peer::handle_timeout`] is due; early calls are harmless.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        earliest(self.deadlines.first().map(|(at, _)| *at), self.node.poll_timeout())
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(&(at, id)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(at, id));
+            if let Some(link) = self.connections.get_mut(&id) {
+                link.deadline = None;
+                link.connection.handle_timeout(now);
+                self.advance(now, id);
+            }
+        }
+        self.node.handle_timeout(now);
+        self.settle(now);
+    }
+
+    /// What the host is to do next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    // The application.
+
+    /// Dials a peer; see [`Node::dial`].
+    pub fn dial(
+        &mut self,
+        now: Instant,
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+    ) -> DialId {
+        let id = self.node.dial(peer, addresses);
+        self.settle(now);
+        id
+    }
+
+    /// Takes a dial back; see [`Node::cancel_dial`].
+    pub fn cancel_dial(&mut self, now: Instant, dial: DialId) {
+        self.node.cancel_dial(dial);
+        self.settle(now);
+    }
+
+    /// Answers inbound streams of `protocol` from now on.
+    pub fn handle(&mut self, now: Instant, protocol: Name) {
+        self.node.handle(now, protocol);
+        self.settle(now);
+    }
+
+    /// Refuses inbound streams of `protocol` from now on.
+    pub fn unhandle(&mut self, now: Instant, protocol: &str) {
+        self.node.unhandle(now, protocol);
+        self.settle(now);
+    }
+
+    /// Pings the remote of a connection; [`Event::Pinged`] answers.
+    pub fn ping(&mut self, now: Instant, connection: ConnectionId) -> PingId {
+        let ping = self.node.ping(now, connection);
+        self.settle(now);
+        ping
+    }
+
+    /// Closes a connection, politely.
+    pub fn close(&mut self, now: Instant, connection: ConnectionId) {
+        self.node.close(connection);
+        self.settle(now);
+    }
+
+    /// Closes all connections to a peer, politely.
+    pub fn hang_up(&mut self, now: Instant, peer: &PeerId) {
+        self.node.hang_up(peer);
+        self.settle(now);
+    }
+
+    /// Opens a stream; see [`Connection::open`].
+    pub fn open_stream(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        protocols: Vec<Name>,
+    ) -> Result<StreamId, StreamError> {
+        let link = self.connections.get_mut(&connection).ok_or(StreamError::NotConnected)?;
+        let result = link.connection.open(now, protocols);
+        self.advance(now, connection);
+        result
+    }
+
+    /// Lends a stream; call [`Peer::touched`] after writing, reading or finishing.
+    pub fn stream(&mut self, connection: ConnectionId, stream: StreamId) -> Option<Stream<'_>> {
+        self.connections.get_mut(&connection)?.connection.stream(stream)
+    }
+
+    /// Takes up what was done to the streams of a connection: there may be bytes
+    /// to send. One call after several operations will do.
+    pub fn touched(&mut self, now: Instant, connection: ConnectionId) {
+        self.advance(now, connection);
+    }
+
+    /// Gives a stream up, both ways; no event follows.
+    pub fn reset_stream(&mut self, now: Instant, connection: ConnectionId, stream: StreamId) {
+        if let Some(link) = self.connections.get_mut(&connection) {
+            link.connection.reset(stream);
+            self.advance(now, connection);
+        }
+    }
+
+    /// The measured round trip of a connection.
+    pub fn rtt(&self, connection: ConnectionId) -> Option<Duration> {
+        self.connection(connection)?.rtt()
+    }
+
+    // The crank.
+
+    fn insert(&mut self, now: Instant, id: ConnectionId, connection: Connection) {
+        self.connections.insert(id, Link { connection, deadline: None, told: false });
+        self.advance(now, id);
+    }
+
+    /// Carries the news of one connection on, and what the node makes of them.
+    fn advance(&mut self, now: Instant, id: ConnectionId) {
+        self.pump(now, id);
+        self.settle(now);
+    }
+
+    fn pump(&mut self, now: Instant, id: ConnectionId) {
+        let Some(link) = self.connections.get_mut(&id) else { return };
+        while let Some(event) = link.connection.poll_stream() {
+            self.outputs.push_back(Output::Stream(id, event));
+        }
+        if let Some(request) = link.connection.poll_verify() {
+            self.outputs.push_back(Output::Verify { connection: id, request });
+        }
+        if link.connection.is_finished() {
+            link.connection.transport_closed(String::new());
+        }
+        let mut over = false;
+        while let Some(news) = link.connection.poll_node() {
+            over |= matches!(news, ToNode::Closed { .. });
+            self.node.handle_connection(now, id, news);
+        }
+        if over {
+            self.forget(id);
+            return self.outputs.push_back(Output::Drop(id));
+        }
+        if !link.told && link.connection.wants_transmit() {
+            link.told = true;
+            self.outputs.push_back(Output::Transmit(id));
+        }
+        let deadline = link.connection.poll_timeout();
+        if deadline != link.deadline {
+            if let Some(at) = link.deadline {
+                self.deadlines.remove(&(at, id));
+            }
+            if let Some(at) = deadline {
+                self.deadlines.insert((at, id));
+            }
+            link.deadline = deadline;
+        }
+    }
+
+    /// Carries out what the node wants until it wants nothing more.
+    fn settle(&mut self, now: Instant) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                NodeOutput::Dial { connection, address } => {
+                    self.outputs.push_back(Output::Dial { connection, address });
+                }
+                NodeOutput::Connection(id, message) => {
+                    if let Some(link) = self.connections.get_mut(&id) {
+                        link.connection.handle_node(now, message);
+                        self.pump(now, id);
+                    }
+                }
+                NodeOutput::Drop(id) => {
+                    self.forget(id);
+                    self.outputs.push_back(Output::Drop(id));
+                }
+                NodeOutput::Event(event) => self.outputs.push_back(Output::Event(event)),
+            }
+        }
+    }
+
+    fn forget(&mut self, id: ConnectionId) {
+        if let Some(link) = self.connections.remove(&id)
+            && let Some(at) = link.deadline
+        {
+            self.deadlines.remove(&(at, id));
+        }
+    }
+}

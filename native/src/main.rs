@@ -1,0 +1,3 @@
+//! The program `polypeer`.
+
+fn main() {}

@@ -1,0 +1,254 @@
+//! The host: tokio under the core's [`Platform`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use polypeer::Instant;
+use polypeer::address::Multiaddr;
+use polypeer::facade::platform::{BoxFuture, Io, Link, Listener, Platform, TransportError};
+use polypeer::security::Ciphers;
+use ring::rand::{SecureRandom, SystemRandom};
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::TlsConnector;
+
+use crate::ciphers::Ring;
+use crate::endpoint::{Endpoint, Host, Layer, Over, Target};
+use crate::io::Compat;
+use crate::listener::TcpListener;
+use crate::memory::{self, MemoryListener};
+use crate::resolve::{Resolver, SystemResolver, resolve};
+use crate::tcp::{self, Acceptor, Ports};
+use crate::tls::{self, ServerCertificate};
+use crate::websocket;
+
+/// How long a dial waits for one address before it tries the next one beside it
+/// (RFC 8305, section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// How the host behaves. The defaults are right for most.
+pub struct Options {
+    /// How long a dial may take, from the first look-up to the open link.
+    pub dial_timeout: Duration,
+    /// Whether TCP connections to others leave from the port that is listened on,
+    /// so that others see an address that they can dial.
+    pub port_reuse: bool,
+    /// Looks names up.
+    pub resolver: Arc<dyn Resolver>,
+    /// Trusted in secure WebSocket beside the system's and the web's authorities.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// To listen on secure WebSocket with.
+    pub certificate: Option<ServerCertificate>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dial_timeout: Duration::from_secs(15),
+            port_reuse: true,
+            resolver: Arc::new(SystemResolver::default()),
+            extra_roots: Vec::new(),
+            certificate: None,
+        }
+    }
+}
+
+/// The tokio host. It dials and listens on TCP, WebSocket (`/ws`), secure WebSocket
+/// (`/wss`, `/tls/ws`, `/tls/sni/NAME/ws`) and memory, and resolves names.
+///
+/// Its futures must be polled, and its tasks run, in a tokio runtime with time and
+/// I/O switched on. Clones share everything.
+#[derive(Clone)]
+pub struct Native(Arc<Inner>);
+
+struct Inner {
+    started: std::time::Instant,
+    options: Options,
+    ports: Arc<Ports>,
+    tls: tls::Client,
+}
+
+impl Default for Native {
+    fn default() -> Self {
+        Self::new(Options::default())
+    }
+}
+
+impl Native {
+    /// A host that behaves as `options` say.
+    pub fn new(mut options: Options) -> Self {
+        let tls = tls::Client::new(std::mem::take(&mut options.extra_roots));
+        let started = std::time::Instant::now();
+        Self(Arc::new(Inner { started, options, ports: Arc::default(), tls }))
+    }
+}
+
+impl Platform for Native {
+    fn now(&self) -> Instant {
+        let micros = self.0.started.elapsed().as_micros();
+        Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    fn seed(&self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        // Without randomness there is no security: better no peer than a false one.
+        #[allow(clippy::expect_used)]
+        SystemRandom::new().fill(&mut seed).expect("the operating system has no randomness");
+        seed
+    }
+
+    fn ciphers(&self) -> Arc<dyn Ciphers> {
+        Arc::new(Ring)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> BoxFuture<'static, ()> {
+        let deadline = self.0.started + Duration::from_micros(deadline.as_micros());
+        Box::pin(tokio::time::sleep_until(deadline.into()))
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        tokio::spawn(task);
+    }
+
+    fn can_dial(&self, address: &Multiaddr) -> bool {
+        Endpoint::parse(address).is_some()
+    }
+
+    fn can_listen(&self, address: &Multiaddr) -> bool {
+        match Endpoint::parse(address) {
+            Some(Endpoint::Memory(_)) => true,
+            Some(Endpoint::Tcp { host: Host::Ip(_), over, .. }) => {
+                !matches!(over.layer, Layer::Wss { .. }) || self.0.options.certificate.is_some()
+            }
+            _ => false,
+        }
+    }
+
+    fn dial(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            let limit = inner.options.dial_timeout;
+            tokio::time::timeout(limit, inner.dial(&address))
+                .await
+                .unwrap_or(Err(TransportError::TimedOut { address }))
+        })
+    }
+
+    fn listen(
+        &self,
+        address: Multiaddr,
+    ) -> BoxFuture<'static, Result<Box<dyn Listener>, TransportError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.listen(address) })
+    }
+}
+
+impl Inner {
+    /// Tries what `address` resolves to, one after the other and then beside each
+    /// other; the first link wins.
+    async fn dial(&self, address: &Multiaddr) -> Result<Link, TransportError> {
+        let mut targets = resolve(&*self.options.resolver, address).await?.into_iter();
+        let mut attempts = FuturesUnordered::new();
+        let mut failure = TransportError::Unsupported { address: address.clone() };
+        loop {
+            if let Some(target) = targets.next() {
+                attempts.push(self.attempt(target));
+            }
+            let next = tokio::time::timeout(ATTEMPT_DELAY, attempts.next());
+            let ended = if targets.len() == 0 {
+                attempts.next().await
+            } else {
+                match next.await {
+                    Ok(ended) => ended,
+                    Err(_) => continue,
+                }
+            };
+            match ended {
+                Some(Ok(link)) => return Ok(link),
+                Some(Err(error)) => failure = error,
+                None => return Err(failure),
+            }
+        }
+    }
+
+    async fn attempt(&self, target: Target) -> Result<Link, TransportError> {
+        let remote = target.address();
+        let (at, over) = match target {
+            Target::Memory(port) => return memory::dial(port),
+            Target::Tcp { at, over } => (at, over),
+        };
+        let failed = |source| TransportError::Connect { address: remote.clone(), source };
+        let stream = tcp::connect(&self.ports, at).await.map_err(failed)?;
+        let local = over.address(stream.local_addr().map_err(failed)?);
+        let io: Box<dyn Io> = match &over.layer {
+            Layer::Tcp => Box::new(Compat(stream)),
+            Layer::Ws { host } => Box::new(upgrade(stream, host, &remote).await?),
+            Layer::Wss { host, name } => {
+                let stream = self.secure(stream, name).await.map_err(|error| {
+                    TransportError::Tls { address: remote.clone(), reason: error.to_string() }
+                })?;
+                Box::new(upgrade(stream, host, &remote).await?)
+            }
+        };
+        Ok(Link { io, local, remote })
+    }
+
+    async fn secure<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+        &self,
+        stream: T,
+        name: &str,
+    ) -> io::Result<tokio_rustls::client::TlsStream<T>> {
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let config = self.tls.config().map_err(io::Error::other)?;
+        TlsConnector::from(config).connect(name, stream).await
+    }
+
+    fn listen(&self, address: Multiaddr) -> Result<Box<dyn Listener>, TransportError> {
+        match Endpoint::parse(&address) {
+            Some(Endpoint::Memory(port)) => Ok(Box::new(MemoryListener::bind(port)?)),
+            Some(Endpoint::Tcp { host: Host::Ip(ip), port, over }) => {
+                self.listen_tcp(address, SocketAddr::new(ip, port), over)
+            }
+            _ => Err(TransportError::Unsupported { address }),
+        }
+    }
+
+    fn listen_tcp(
+        &self,
+        address: Multiaddr,
+        at: SocketAddr,
+        over: Over,
+    ) -> Result<Box<dyn Listener>, TransportError> {
+        let certificate = match (&over.layer, &self.options.certificate) {
+            (Layer::Wss { .. }, None) => {
+                let reason = "secure WebSocket needs a certificate".into();
+                return Err(TransportError::Tls { address, reason });
+            }
+            (Layer::Wss { .. }, certificate) => certificate.clone(),
+            _ => None,
+        };
+        // WebSocket servers are reached through names and proxies: what others see
+        // of a plain TCP connection from their port would help nobody.
+        let plain = over.layer == Layer::Tcp;
+        let acceptor = Acceptor::bind(&self.ports, at, plain && self.options.port_reuse)
+            .map_err(|source| TransportError::Listen { address, source })?;
+        Ok(Box::new(if plain {
+            TcpListener::plain(acceptor, over)
+        } else {
+            TcpListener::websocket(acceptor, over, certificate)
+        }))
+    }
+}
+
+async fn upgrade<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    stream: T,
+    host: &str,
+    address: &Multiaddr,
+) -> Result<websocket::WebSocket<T>, TransportError> {
+    websocket::connect(stream, host).await.map_err(|error| TransportError::WebSocket {
+        address: address.clone(),
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,183 @@
+//! TCP: sockets, and the reuse of listening ports.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::Sleep;
+
+/// Connections that the kernel keeps until we accept them.
+const BACKLOG: u32 = 1024;
+
+/// The first wait after accepting has failed for want of something, doubled up to
+/// [`MAX_BACKOFF`] while it goes on failing.
+const MIN_BACKOFF: Duration = Duration::from_millis(10);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+
+/// The addresses listened on, which outgoing connections leave from, so that the
+/// address that others see is one they can dial.
+#[derive(Default)]
+pub(crate) struct Ports(Mutex<BTreeSet<SocketAddr>>);
+
+impl Ports {
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeSet<SocketAddr>) -> T) -> T {
+        // A set is whole after any panic.
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The address to leave from to `remote`.
+    fn toward(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        let fits = |local: &&SocketAddr| {
+            local.is_ipv4() == remote.is_ipv4()
+                && (local.ip().is_unspecified()
+                    || local.ip().is_loopback() == remote.ip().is_loopback())
+        };
+        self.change(|ports| ports.iter().find(fits).copied())
+    }
+}
+
+/// Connects to `remote`, from a port of `ports` if one will do.
+pub(crate) async fn connect(ports: &Ports, remote: SocketAddr) -> io::Result<TcpStream> {
+    if let Some(local) = ports.toward(remote) {
+        match connect_from(local, remote).await {
+            // From our port to our port, TCP connects a socket to itself.
+            Ok(stream) if stream.local_addr()? != stream.peer_addr()? => return Ok(stream),
+            // The remote's answer would be the same from another port.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(error),
+            // The pair of addresses is in use already, most often.
+            _ => {}
+        }
+    }
+    prepared(socket(remote)?.connect(remote).await?)
+}
+
+async fn connect_from(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket(local)?;
+    socket.set_reuseaddr(true)?;
+    reuse_port(&SockRef::from(&socket))?;
+    socket.bind(local)?;
+    prepared(socket.connect(remote).await?)
+}
+
+fn socket(of: SocketAddr) -> io::Result<TcpSocket> {
+    if of.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+}
+
+fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+#[cfg(unix)]
+fn reuse_port(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(unix))]
+fn reuse_port(_: &SockRef<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+/// A listening socket.
+pub(crate) struct Acceptor {
+    listener: TcpListener,
+    local: SocketAddr,
+    ports: Arc<Ports>,
+    waiting: Option<Pin<Box<Sleep>>>,
+    backoff: Duration,
+}
+
+impl Acceptor {
+    /// Listens on `address`; with `reuse`, connections to others leave from it.
+    pub(crate) fn bind(ports: &Arc<Ports>, address: SocketAddr, reuse: bool) -> io::Result<Self> {
+        let socket = socket(address)?;
+        if address.is_ipv6() {
+            // IPv4 has addresses, and sockets, of its own.
+            SockRef::from(&socket).set_only_v6(true)?;
+        }
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let local = listener.local_addr()?;
+        if reuse {
+            // Only now: set before, another process could listen on the same port
+            // and take every other connection.
+            reuse_port(&SockRef::from(&listener))?;
+            ports.change(|ports| ports.insert(local));
+        }
+        let ports = Arc::clone(ports);
+        Ok(Self { listener, local, ports, waiting: None, backoff: MIN_BACKOFF })
+    }
+
+    /// The address bound to, which may be a wildcard.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The next connection. After an error that comes of want (of descriptors, of
+    /// memory) it waits before it tries again.
+    pub(crate) fn poll_accept(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        if let Some(sleep) = &mut self.waiting {
+            ready!(sleep.as_mut().poll(cx));
+            self.waiting = None;
+        }
+        let accepted = ready!(self.listener.poll_accept(cx));
+        match accepted.and_then(|(stream, remote)| Ok((prepared(stream)?, remote))) {
+            Ok(accepted) => {
+                self.backoff = MIN_BACKOFF;
+                Poll::Ready(Ok(accepted))
+            }
+            Err(error) => {
+                self.waiting = Some(Box::pin(tokio::time::sleep(self.backoff)));
+                self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        self.ports.change(|ports| ports.remove(&self.local));
+    }
+}
+
+/// The addresses that `bound` can be reached at: itself, or in place of a wildcard
+/// one for each interface.
+pub(crate) fn reachable(bound: SocketAddr) -> Vec<SocketAddr> {
+    if !bound.ip().is_unspecified() {
+        return vec![bound];
+    }
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let mut addresses: Vec<_> = interfaces
+        .iter()
+        .filter(|interface| interface.is_oper_up())
+        .map(|interface| interface.ip())
+        .filter(|ip| ip.is_ipv4() == bound.is_ipv4() && !is_link_local(ip))
+        .map(|ip| SocketAddr::new(ip, bound.port()))
+        .collect();
+    if addresses.is_empty() {
+        let loopback: IpAddr =
+            if bound.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        addresses.push(SocketAddr::new(loopback, bound.port()));
+    }
+    addresses
+}
+
+/// Whether an address means something only together with an interface.
+fn is_link_local(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
