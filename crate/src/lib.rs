@@ -6,10 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
-<<<<<<< ours
-=======
 pub mod connection;
->>>>>>> theirs
 #[cfg(feature = "async")]
 pub mod facade;
 pub mod identity;
