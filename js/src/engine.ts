@@ -1,0 +1,248 @@
+/**
+ * The turn of the crank: what comes from sockets goes into the core, what the
+ * core has for the sockets goes out, and the rest is told to the node. The core
+ * never calls back: each turn is calls in, then one drain out.
+ */
+
+import { type ConnectionId, type Core, type CoreEvent, INPUT_BYTES, now, OUTPUT_BYTES } from './core.js'
+import { PolypeerError, TransportError } from './errors.js'
+import type { Host, Link } from './host.js'
+
+/** Bytes that one connection sends before others get their turn. */
+const QUANTUM_BYTES = 1024 * 1024
+
+interface Wire {
+  readonly link: Link
+  /** Whether the core has bytes that the link did not take. */
+  waiting: boolean
+  paused: boolean
+  closing: boolean
+}
+
+/** What the engine leaves to the node. */
+export interface EngineEvents {
+  /** What happened, for the application. */
+  event(event: CoreEvent): void
+  /** The core is about to forget a connection: what streams hold is to be taken now. */
+  ending(connection: ConnectionId): void
+}
+
+/** Drives one core with a host's sockets. */
+export class Engine {
+  readonly core: Core
+  /** Errors of this host's failed dials, by address, until the last dial ends. */
+  readonly dialErrors = new Map<string, PolypeerError>()
+  readonly #host: Host
+  readonly #events: EngineEvents
+  readonly #wires = new Map<ConnectionId, Wire>()
+  readonly #dials = new Map<ConnectionId, AbortController>()
+  readonly #paused = new Set<ConnectionId>()
+  #scheduled = false
+  #turning = false
+  #stopped = false
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #deadline = Number.POSITIVE_INFINITY
+
+  constructor(core: Core, host: Host, events: EngineEvents) {
+    this.core = core
+    this.#host = host
+    this.#events = events
+  }
+
+  /** Something changed in the core: there will be a turn before the next task. */
+  touch(): void {
+    if (this.#scheduled || this.#stopped) return
+    this.#scheduled = true
+    queueMicrotask(() => {
+      this.#scheduled = false
+      this.turn()
+    })
+  }
+
+  /** Takes a link that the host accepted. */
+  accept(link: Link): void {
+    if (this.#stopped) return link.destroy()
+    const connection = this.core.raw.accepted(now(), link.local, link.remote)
+    if (connection < 0) return link.destroy()
+    this.#attach(connection, link)
+    this.turn()
+  }
+
+  /** Does what there is to do until the core has no more. */
+  turn(): void {
+    // A listener may have called in: the loop that runs sees to it.
+    if (this.#turning || this.#stopped) return
+    this.#turning = true
+    try {
+      for (let events = this.core.drain(); events.length > 0; events = this.core.drain()) {
+        for (const event of events) {
+          this.#take(event)
+          if (this.#stopped) return
+        }
+      }
+    } finally {
+      this.#turning = false
+    }
+    for (const connection of this.#paused) this.#resume(connection)
+    this.#arm()
+  }
+
+  /** Closes every socket; the core may then be freed. */
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    for (const dial of this.#dials.values()) dial.abort()
+    for (const { link } of this.#wires.values()) link.destroy()
+    this.#dials.clear()
+    this.#wires.clear()
+  }
+
+  #take(event: CoreEvent): void {
+    switch (event.type) {
+      case 'dial':
+        void this.#dial(event.connection, event.address)
+        break
+      case 'transmit':
+        this.#flush(event.connection)
+        break
+      case 'close':
+        this.#close(event.connection)
+        break
+      case 'verify':
+        this.#host.verify(event.request).then(
+          (valid) => this.#verified(event.connection, valid),
+          () => this.#verified(event.connection, false),
+        )
+        break
+      default:
+        this.#events.event(event)
+    }
+  }
+
+  async #dial(connection: ConnectionId, address: string): Promise<void> {
+    const abort = new AbortController()
+    this.#dials.set(connection, abort)
+    try {
+      const link = await this.#host.dial(address, abort.signal)
+      if (!this.#dials.delete(connection)) return link.destroy()
+      this.#attach(connection, link)
+      this.core.raw.connected(now(), connection, link.local, link.remote)
+    } catch (error) {
+      if (!this.#dials.delete(connection)) return
+      const reason = error instanceof PolypeerError ? error : new TransportError(String(error), { cause: error })
+      this.dialErrors.set(address, reason)
+      this.core.raw.dial_failed(now(), connection, reason.message)
+    }
+    this.turn()
+    if (this.#dials.size === 0) this.dialErrors.clear()
+  }
+
+  #attach(connection: ConnectionId, link: Link): void {
+    this.#wires.set(connection, { link, waiting: false, paused: false, closing: false })
+    link.start({
+      data: (bytes) => this.#receive(connection, bytes),
+      drain: () => {
+        this.#flush(connection)
+        this.turn()
+      },
+      end: (error) => this.#ended(connection, error),
+    })
+  }
+
+  #receive(connection: ConnectionId, bytes: Uint8Array): void {
+    const wire = this.#wires.get(connection)
+    if (wire === undefined) return
+    const { raw } = this.core
+    for (let at = 0; at < bytes.length; at += INPUT_BYTES) {
+      const piece = bytes.length <= INPUT_BYTES ? bytes : bytes.subarray(at, at + INPUT_BYTES)
+      this.core.put(piece)
+      raw.receive(now(), connection, piece.length)
+    }
+    this.turn()
+    if (!this.#stopped && !wire.paused && !raw.wants_read(connection)) {
+      wire.paused = true
+      this.#paused.add(connection)
+      wire.link.pause()
+    }
+  }
+
+  #resume(connection: ConnectionId): void {
+    const wire = this.#wires.get(connection)
+    if (wire !== undefined && !wire.closing && !this.core.raw.wants_read(connection)) return
+    this.#paused.delete(connection)
+    if (wire === undefined) return
+    wire.paused = false
+    wire.link.resume()
+  }
+
+  /** Sends what the core has, as far as the link takes it. */
+  #flush(connection: ConnectionId): void {
+    const wire = this.#wires.get(connection)
+    if (wire === undefined || this.#stopped) return
+    const { link } = wire
+    wire.waiting = false
+    for (let left = QUANTUM_BYTES; link.ready; ) {
+      const length = this.core.raw.transmit(now(), connection, Math.min(left, OUTPUT_BYTES))
+      if (length === 0) {
+        if (wire.closing) link.close()
+        return
+      }
+      link.send(this.core.output(length))
+      left -= length
+      if (left <= 0) {
+        // Others first, then on in a turn of its own.
+        setTimeout(() => {
+          this.#flush(connection)
+          this.turn()
+        })
+        return
+      }
+    }
+    wire.waiting = true
+  }
+
+  #close(connection: ConnectionId): void {
+    const wire = this.#wires.get(connection)
+    if (wire !== undefined) {
+      wire.closing = true
+      if (!wire.waiting) this.#flush(connection)
+      return
+    }
+    // A dial that is wanted no more.
+    const dial = this.#dials.get(connection)
+    this.#dials.delete(connection)
+    dial?.abort()
+  }
+
+  #ended(connection: ConnectionId, error: Error | undefined): void {
+    if (!this.#wires.has(connection)) return
+    this.turn()
+    this.#events.ending(connection)
+    this.#wires.delete(connection)
+    this.#paused.delete(connection)
+    if (this.#stopped) return
+    this.core.raw.closed(now(), connection, error?.message ?? '')
+    this.turn()
+  }
+
+  #verified(connection: ConnectionId, valid: boolean): void {
+    if (this.#stopped) return
+    this.core.raw.verified(now(), connection, valid)
+    this.turn()
+  }
+
+  /** One timer for everything; that it goes off early does no harm, so it is seldom set anew. */
+  #arm(): void {
+    const deadline = this.core.raw.poll_timeout()
+    if (deadline >= this.#deadline) return
+    clearTimeout(this.#timer)
+    this.#deadline = deadline
+    const delay = Math.min(Math.max(Math.ceil((deadline - now()) / 1000), 0), 2 ** 31 - 1)
+    this.#timer = setTimeout(() => {
+      this.#deadline = Number.POSITIVE_INFINITY
+      this.core.raw.handle_timeout(now())
+      this.turn()
+    }, delay)
+    this.#host.unref(this.#timer)
+  }
+}

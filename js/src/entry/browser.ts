@@ -1,0 +1,53 @@
+/** What `import 'polypeer'` is in pages, workers and bundles for them. */
+
+import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
+import { UnsupportedError } from '../errors.js'
+import { browserHost } from '../host/browser.js'
+import type { KeyStore, NodeOptions, PeerNode } from '../types.js'
+
+export * from '../index.js'
+
+const platform: Platform = {
+  host: browserHost,
+  wasm: () => new URL('../../generated/core.wasm', import.meta.url),
+  hostCiphers: false,
+}
+
+/**
+ * Makes a node: loads the WebAssembly module, takes or makes a key, and listens
+ * where it is told to.
+ *
+ * @throws {LoadError} the module could not be loaded.
+ * @throws {KeyError} the private key cannot be read.
+ * @throws {ListenError} an address of `options.listen` cannot be had.
+ * @example
+ * ```ts
+ * await using node = await createNode({ keyStore: indexedDbKeyStore('my-app') })
+ * console.log(node.peerId)
+ * ```
+ */
+export function createNode(options: NodeOptions = {}): Promise<PeerNode> {
+  return createNodeOn(platform, options)
+}
+
+/**
+ * Makes a new Ed25519 private key in libp2p's protobuf encoding, for
+ * `createNode({ privateKey })`.
+ *
+ * @example
+ * ```ts
+ * const privateKey = await generateKey()
+ * ```
+ */
+export function generateKey(): Promise<Uint8Array> {
+  return generateKeyOn(platform)
+}
+
+/**
+ * Keeps the private key in a file: in Node only.
+ *
+ * @throws {UnsupportedError} always, in a page or worker: use `indexedDbKeyStore`.
+ */
+export function fileKeyStore(_path: string): KeyStore {
+  throw new UnsupportedError('a page has no files: use indexedDbKeyStore')
+}

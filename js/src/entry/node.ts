@@ -1,0 +1,37 @@
+/** What `import 'polypeer'` is in Node. */
+
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { install } from '../ciphers.js'
+import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
+import { nodeHost } from '../host/node.js'
+import { nodeCiphers } from '../host/node-ciphers.js'
+import type { NodeOptions, PeerNode, WasmSource } from '../types.js'
+
+export * from '../index.js'
+export { fileKeyStore } from '../keys/file.js'
+
+install(nodeCiphers)
+
+const platform: Platform = {
+  host: nodeHost,
+  wasm: () => readFile(new URL('../../generated/core.wasm', import.meta.url)),
+  hostCiphers: true,
+}
+
+export async function createNode(options: NodeOptions = {}): Promise<PeerNode> {
+  return createNodeOn(platform, await withFile(options))
+}
+
+export function generateKey(): Promise<Uint8Array> {
+  return generateKeyOn(platform)
+}
+
+/** Node's `fetch` reads no files: a module that is one is read here. */
+async function withFile(options: NodeOptions): Promise<NodeOptions> {
+  const { wasm } = options
+  const isFile = wasm instanceof URL ? wasm.protocol === 'file:' : typeof wasm === 'string' && wasm.startsWith('file:')
+  if (!isFile) return options
+  const bytes: WasmSource = await readFile(fileURLToPath(wasm))
+  return { ...options, wasm: bytes }
+}

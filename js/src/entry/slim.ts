@@ -1,0 +1,29 @@
+/**
+ * `polypeer/slim`: as `polypeer`, without a word of where the module is, for
+ * bundles that bring it themselves: `createNode({ wasm })`.
+ */
+
+import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
+import { LoadError } from '../errors.js'
+import { browserHost } from '../host/browser.js'
+import type { NodeOptions, PeerNode, WasmSource } from '../types.js'
+
+export * from '../index.js'
+
+const platform: Platform = {
+  host: browserHost,
+  wasm: () => {
+    throw new LoadError('polypeer/slim brings no module: give it with createNode({ wasm })')
+  },
+  hostCiphers: false,
+}
+
+/** Makes a node of the module that `options.wasm` names. */
+export function createNode(options: NodeOptions & { readonly wasm: WasmSource }): Promise<PeerNode> {
+  return createNodeOn(platform, options)
+}
+
+/** Makes a new Ed25519 private key; a node must have been made before. */
+export function generateKey(): Promise<Uint8Array> {
+  return generateKeyOn(platform)
+}

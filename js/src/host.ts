@@ -1,0 +1,65 @@
+/** What a platform gives: sockets, and a little more. The rest is the same everywhere. */
+
+import type { VerifyRequest } from './core.js'
+
+/** What a link tells of itself, called at most once a turn of the event loop each. */
+export interface LinkEvents {
+  /** Bytes came. They may be changed and are not kept. */
+  data(bytes: Uint8Array): void
+  /** There is room again after {@link Link.ready} was false. */
+  drain(): void
+  /** The link is over; nothing follows. */
+  end(error?: Error): void
+}
+
+/** An open socket that carries bytes in order. */
+export interface Link {
+  /** Our end. */
+  readonly local: string
+  /** The remote's end. */
+  readonly remote: string
+  /** Whether it takes more: false while the remote, or the network, lags behind. */
+  readonly ready: boolean
+  /** Starts the flow of events. */
+  start(events: LinkEvents): void
+  /** Sends `bytes`, which the caller may reuse at once. */
+  send(bytes: Uint8Array): void
+  /** Takes no more from the socket until {@link Link.resume}, where the platform can. */
+  pause(): void
+  /** Undoes {@link Link.pause}. */
+  resume(): void
+  /** Closes after what was sent. */
+  close(): void
+  /** Closes at once. */
+  destroy(): void
+}
+
+/** An open listening socket. */
+export interface Listening {
+  /** Where others reach it; every interface of a wildcard address. */
+  readonly addresses: readonly string[]
+  /** Closes it. Links that it accepted stay. */
+  close(): Promise<void>
+}
+
+/** A platform. */
+export interface Host {
+  /**
+   * Connects to `address`, resolving its name.
+   *
+   * @throws {UnsupportedError} this platform cannot dial that.
+   * @throws {TransportError} there is no connection to be had.
+   */
+  dial(address: string, signal: AbortSignal): Promise<Link>
+  /**
+   * Listens on `address`; `accept` gets each link.
+   *
+   * @throws {UnsupportedError} this platform cannot listen on that.
+   * @throws {ListenError} the address cannot be had.
+   */
+  listen(address: string, accept: (link: Link) => void): Promise<Listening>
+  /** Lets the timer not keep the program alive, where that is a question. */
+  unref(timer: ReturnType<typeof setTimeout>): void
+  /** Checks a signature whose algorithm the core leaves to the platform. */
+  verify(request: VerifyRequest): Promise<boolean>
+}

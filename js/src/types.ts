@@ -1,0 +1,241 @@
+/** What the package promises: the node, its connections and their streams. */
+
+import type { AbortOptions } from './abort.js'
+import type { PolypeerError } from './errors.js'
+import type { TypedEventTarget } from './events.js'
+
+/**
+ * A peer's name: the hash of its public key, as text (`12D3KooW…`, `Qm…` or
+ * the CIDv1 form `bafz…`; what the node returns is always base58).
+ */
+export type PeerId = string
+
+/** An address as text, such as `/ip4/192.0.2.1/tcp/4001/ws/p2p/12D3KooW…`. */
+export type Multiaddr = string
+
+/** Whom to dial: a peer that the node knows, an address, or several addresses of one peer. */
+export type DialTarget = PeerId | Multiaddr | readonly Multiaddr[]
+
+/** Where a private key is kept between runs. */
+export interface KeyStore {
+  /** The kept key, in libp2p's protobuf encoding, or `undefined` if there is none yet. */
+  load(): Promise<Uint8Array | undefined>
+  /**
+   * Keeps `key`, unless there is one by now: resolves with the key that is
+   * kept, so that two pages that start together end with one identity.
+   */
+  save(key: Uint8Array): Promise<Uint8Array>
+}
+
+/** How a node is made. Every field may be left out. */
+export interface NodeOptions {
+  /**
+   * Addresses to listen on. Node: `/ip4/…/tcp/PORT` and `/ip4/…/tcp/PORT/ws`
+   * (also `ip6`); port 0 takes a free one. Pages and workers cannot listen.
+   * Default: none.
+   */
+  readonly listen?: readonly Multiaddr[]
+  /** The identity, a private key in libp2p's protobuf encoding. Default: a fresh Ed25519 key. */
+  readonly privateKey?: Uint8Array
+  /** Keeps one identity between runs. Not together with `privateKey`. */
+  readonly keyStore?: KeyStore
+  /** What identify tells others this program is. Default: `polypeer/VERSION`. */
+  readonly agent?: string
+  /** The WebAssembly module: where it is, its bytes, or compiled. Default: the one in this package. */
+  readonly wasm?: WasmSource
+  /** Ends the start early. */
+  readonly signal?: AbortSignal
+}
+
+/** Where the WebAssembly module comes from. */
+export type WasmSource = string | URL | Response | ArrayBuffer | Uint8Array | WebAssembly.Module
+
+/** How streams are opened. */
+export interface OpenOptions extends AbortOptions {}
+
+/** What a protocol handler is: called with each stream that a remote opens. */
+export type StreamHandler = (stream: Stream) => void | Promise<void>
+
+/** What identify learned of a peer. */
+export interface PeerInfo {
+  /** Who it is. */
+  readonly peer: PeerId
+  /** The program it runs, in its own words. */
+  readonly agent: string
+  /** The protocols that it takes streams for. */
+  readonly protocols: readonly string[]
+  /** Where it says it listens. */
+  readonly addresses: readonly Multiaddr[]
+  /** Our address as it sees it, if it said so. */
+  readonly observedAddress: Multiaddr | undefined
+}
+
+/** The events of a node, by name, and the type of their `detail`. */
+export interface NodeEvents {
+  /** A connection was opened, by either side. */
+  'connection:open': Connection
+  /** A connection was closed, by either side or by an error. */
+  'connection:close': Connection
+  /** The first connection to a peer was opened. */
+  'peer:connect': PeerId
+  /** The last connection to a peer was closed. */
+  'peer:disconnect': PeerId
+  /** A peer said what it is; also when it says so anew. */
+  'peer:identify': PeerInfo
+  /** {@link PeerNode.addresses} changed. */
+  'addresses:change': readonly Multiaddr[]
+  /** A protocol handler threw or rejected; its stream was reset. */
+  'handler:error': { readonly protocol: string; readonly stream: Stream; readonly error: unknown }
+}
+
+/**
+ * A libp2p peer: it dials others and takes their streams. Made by `createNode`.
+ *
+ * @example
+ * ```ts
+ * await using node = await createNode()
+ * node.handle('/echo/1.0.0', async (stream) => {
+ *   await stream.readable.pipeTo(stream.writable)
+ * })
+ * ```
+ */
+export interface PeerNode extends TypedEventTarget<NodeEvents>, AsyncDisposable {
+  /** Who this node is. */
+  readonly peerId: PeerId
+  /** The private key in libp2p's protobuf encoding: keep it secret, give it back to keep the identity. */
+  readonly privateKey: Uint8Array
+  /** Where others can reach this node, each with `/p2p/` and its PeerId. */
+  readonly addresses: readonly Multiaddr[]
+  /** The open connections. */
+  readonly connections: readonly Connection[]
+  /** The peers that there is a connection to. */
+  readonly peers: readonly PeerId[]
+  /** The protocols that have a handler. */
+  readonly protocols: readonly string[]
+  /** Whether {@link PeerNode.close} was called. */
+  readonly closed: boolean
+
+  /**
+   * Connects to a peer, or takes the connection that there is.
+   *
+   * @throws {InvalidAddressError} `target` cannot be read.
+   * @throws {DialError} no address led to the peer.
+   * @example
+   * ```ts
+   * const connection = await node.dial('/ip4/127.0.0.1/tcp/4001/ws/p2p/12D3KooW…', {
+   *   signal: AbortSignal.timeout(5_000),
+   * })
+   * ```
+   */
+  dial(target: DialTarget, options?: AbortOptions): Promise<Connection>
+  /**
+   * Connects to a peer and opens a stream for `protocol`; of several, for the
+   * first that the remote speaks.
+   *
+   * @throws {ProtocolNotSupportedError} the remote speaks none of them.
+   * @example
+   * ```ts
+   * await using stream = await node.dial(address, '/echo/1.0.0')
+   * await stream.write(new TextEncoder().encode('hello'))
+   * ```
+   */
+  dial(target: DialTarget, protocol: string | readonly string[], options?: OpenOptions): Promise<Stream>
+
+  /**
+   * Takes the streams that remotes open for `protocol`. The handler owns the
+   * stream: it closes it. If it throws or rejects, the stream is reset and
+   * `handler:error` is sent.
+   */
+  handle(protocol: string, handler: StreamHandler): void
+  /** Refuses new streams for `protocol`; open ones go on. */
+  unhandle(protocol: string): void
+  /** Closes every connection to `peer`. */
+  hangUp(peer: PeerId, options?: AbortOptions): Promise<void>
+  /**
+   * Measures the round trip to a peer, in milliseconds; dials it first if need be.
+   *
+   * @example
+   * ```ts
+   * const ms = await node.ping(address, { signal: AbortSignal.timeout(2_000) })
+   * ```
+   */
+  ping(target: DialTarget, options?: AbortOptions): Promise<number>
+  /** Closes listeners, connections and streams, and frees the memory. */
+  close(): Promise<void>
+}
+
+/** The events of a connection. */
+export interface ConnectionEvents {
+  /** It is closed; the detail is the error that ended it, if any. */
+  close: PolypeerError | undefined
+}
+
+/** An authenticated, encrypted link to one peer that carries many streams. */
+export interface Connection extends TypedEventTarget<ConnectionEvents>, AsyncDisposable {
+  /** Who the remote proved to be. */
+  readonly peer: PeerId
+  /** The remote's end. */
+  readonly remoteAddress: Multiaddr
+  /** Who dialed. */
+  readonly direction: 'inbound' | 'outbound'
+  /** Where in its life it is. */
+  readonly status: 'open' | 'closing' | 'closed'
+  /** The open streams of the application. */
+  readonly streams: readonly Stream[]
+  /**
+   * Opens a stream for `protocol`; of several, for the first that the remote
+   * speaks.
+   *
+   * @throws {ProtocolNotSupportedError} the remote speaks none of them.
+   */
+  openStream(protocol: string | readonly string[], options?: OpenOptions): Promise<Stream>
+  /** Measures the round trip, in milliseconds. */
+  ping(options?: AbortOptions): Promise<number>
+  /** Sends what was written, then closes. */
+  close(): Promise<void>
+}
+
+/**
+ * A stream of bytes in both directions, agreed for one protocol. Read it by
+ * `for await`, by {@link Stream.read} or by {@link Stream.readable}, one of
+ * them at a time. What is not read is not taken from the remote: a slow reader
+ * slows its sender and nobody else.
+ *
+ * @example
+ * ```ts
+ * await stream.write(question)
+ * await stream.closeWrite()
+ * for await (const bytes of stream) console.log(bytes)
+ * ```
+ */
+export interface Stream extends AsyncIterable<Uint8Array>, AsyncDisposable {
+  /** What both sides agreed to speak. */
+  readonly protocol: string
+  /** The connection that carries it. */
+  readonly connection: Connection
+  /** Who opened it. */
+  readonly direction: 'inbound' | 'outbound'
+  /** Where in its life it is; `reset` if it ended abruptly. */
+  readonly status: 'open' | 'closing' | 'closed' | 'reset'
+  /** The remote's bytes as a web stream, made when first asked for. */
+  readonly readable: ReadableStream<Uint8Array>
+  /** Our bytes as a web stream, made when first asked for. */
+  readonly writable: WritableStream<Uint8Array>
+  /** The next bytes, or `undefined` once the remote has finished. They belong to the caller. */
+  read(options?: AbortOptions): Promise<Uint8Array | undefined>
+  /**
+   * Sends `bytes`, which are free again when it resolves. It waits while the
+   * remote does not read. Aborting it resets the stream, as the remote may
+   * have a part.
+   */
+  write(bytes: Uint8Array, options?: AbortOptions): Promise<void>
+  /** Finishes our side, after what was written; reading goes on. */
+  closeWrite(): Promise<void>
+  /**
+   * Ends the stream in order: what was written is still sent, what the remote
+   * still sends is dropped. Resolves when our side is finished.
+   */
+  close(): Promise<void>
+  /** Gives the stream up at once, in both directions; pending calls reject with `reason`. */
+  abort(reason?: unknown): void
+}
