@@ -51,16 +51,16 @@ export interface VerifyRequest {
 /** What the core tells, in the order in which it is to be done. */
 export type CoreEvent =
   | { readonly type: 'dial'; readonly connection: ConnectionId; readonly address: string }
-  | { readonly type: 'transmit' | 'close'; readonly connection: ConnectionId }
+  | { readonly type: 'transmit' | 'drop'; readonly connection: ConnectionId }
   | { readonly type: 'verify'; readonly connection: ConnectionId; readonly request: VerifyRequest }
   | {
       readonly type: 'connected'
       readonly connection: ConnectionId
-      readonly dial: number
       readonly peer: string
       readonly inbound: boolean
       readonly remote: string
     }
+  | { readonly type: 'dialed'; readonly connection: ConnectionId; readonly dial: number }
   | { readonly type: 'disconnected'; readonly connection: ConnectionId; readonly failure: Failure }
   | {
       readonly type: 'dial-failed'
@@ -155,7 +155,7 @@ export class Core {
     if (length === 0) return undefined
     const at = this.raw.output()
     const bytes = this.#bytes.slice(at, at + length) as Uint8Array<ArrayBuffer>
-    this.raw.consume(now(), connection, stream, length)
+    this.raw.consume(connection, stream, length)
     return bytes
   }
 
@@ -230,7 +230,7 @@ class Records {
       case 2:
         return { type: 'transmit', connection }
       case 3:
-        return { type: 'close', connection }
+        return { type: 'drop', connection }
       case 4:
         return {
           type: 'verify',
@@ -246,7 +246,6 @@ class Records {
         return {
           type: 'connected',
           connection,
-          dial: this.#number(),
           inbound: this.#byte() === 1,
           peer: this.#text(),
           remote: this.#text(),
@@ -264,6 +263,7 @@ class Records {
           observed: this.#text(),
         }
     }
+    if (tag === 12) return { type: 'dialed', connection, dial: this.#number() }
     const stream = this.#number()
     switch (tag) {
       case 8:

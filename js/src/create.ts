@@ -1,6 +1,6 @@
 /** `createNode`, the same on each platform but for the host and the module's place. */
 
-import { Core, now } from './core.js'
+import { Core } from './core.js'
 import { InvalidArgumentError, KeyError } from './errors.js'
 import type { Host } from './host.js'
 import { load, RawCore } from './load.js'
@@ -27,7 +27,7 @@ export async function createNodeOn(platform: Platform, options: NodeOptions): Pr
   const memory = await load(() => options.wasm ?? platform.wasm())
   const privateKey = options.privateKey?.slice() ?? (await keyFrom(options)) ?? newKey()
   options.signal?.throwIfAborted()
-  const raw = RawCore.create(now(), randomBytes(), privateKey, options.agent ?? '', platform.hostCiphers)
+  const raw = RawCore.create(Date.now(), randomBytes(), privateKey, options.agent ?? '', platform.hostCiphers)
   if (raw === undefined) throw new KeyError('the private key cannot be read: it is to be in the protobuf encoding')
   const node = new NodeImpl(new Core(raw, memory), platform.host, privateKey)
   try {
@@ -52,7 +52,9 @@ async function keyFrom({ keyStore }: NodeOptions): Promise<Uint8Array | undefine
 }
 
 function newKey(): Uint8Array {
-  return RawCore.generate_key(randomBytes())
+  const key = RawCore.generate_key(randomBytes())
+  if (key === undefined) throw new KeyError('no key could be made')
+  return key
 }
 
 function randomBytes(): Uint8Array {

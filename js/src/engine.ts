@@ -13,10 +13,7 @@ const QUANTUM_BYTES = 1024 * 1024
 
 interface Wire {
   readonly link: Link
-  /** Whether the core has bytes that the link did not take. */
-  waiting: boolean
   paused: boolean
-  closing: boolean
 }
 
 /** What the engine leaves to the node. */
@@ -62,7 +59,7 @@ export class Engine {
   /** Takes a link that the host accepted. */
   accept(link: Link): void {
     if (this.#stopped) return link.destroy()
-    const connection = this.core.raw.accepted(now(), link.local, link.remote)
+    const connection = this.core.raw.accepted(now(), link.remote)
     if (connection < 0) return link.destroy()
     this.#attach(connection, link)
     this.turn()
@@ -105,8 +102,8 @@ export class Engine {
       case 'transmit':
         this.#flush(event.connection)
         break
-      case 'close':
-        this.#close(event.connection)
+      case 'drop':
+        this.#drop(event.connection)
         break
       case 'verify':
         this.#host.verify(event.request).then(
@@ -126,7 +123,7 @@ export class Engine {
       const link = await this.#host.dial(address, abort.signal)
       if (!this.#dials.delete(connection)) return link.destroy()
       this.#attach(connection, link)
-      this.core.raw.connected(now(), connection, link.local, link.remote)
+      if (!this.core.raw.connected(now(), connection)) this.#drop(connection)
     } catch (error) {
       if (!this.#dials.delete(connection)) return
       const reason = error instanceof PolypeerError ? error : new TransportError(String(error), { cause: error })
@@ -138,7 +135,7 @@ export class Engine {
   }
 
   #attach(connection: ConnectionId, link: Link): void {
-    this.#wires.set(connection, { link, waiting: false, paused: false, closing: false })
+    this.#wires.set(connection, { link, paused: false })
     link.start({
       data: (bytes) => this.#receive(connection, bytes),
       drain: () => {
@@ -168,7 +165,7 @@ export class Engine {
 
   #resume(connection: ConnectionId): void {
     const wire = this.#wires.get(connection)
-    if (wire !== undefined && !wire.closing && !this.core.raw.wants_read(connection)) return
+    if (wire !== undefined && !this.core.raw.wants_read(connection)) return
     this.#paused.delete(connection)
     if (wire === undefined) return
     wire.paused = false
@@ -180,13 +177,9 @@ export class Engine {
     const wire = this.#wires.get(connection)
     if (wire === undefined || this.#stopped) return
     const { link } = wire
-    wire.waiting = false
     for (let left = QUANTUM_BYTES; link.ready; ) {
       const length = this.core.raw.transmit(now(), connection, Math.min(left, OUTPUT_BYTES))
-      if (length === 0) {
-        if (wire.closing) link.close()
-        return
-      }
+      if (length === 0) return
       link.send(this.core.output(length))
       left -= length
       if (left <= 0) {
@@ -198,16 +191,14 @@ export class Engine {
         return
       }
     }
-    wire.waiting = true
   }
 
-  #close(connection: ConnectionId): void {
+  /** The core knows the connection no more; what it gave before is still sent. */
+  #drop(connection: ConnectionId): void {
     const wire = this.#wires.get(connection)
-    if (wire !== undefined) {
-      wire.closing = true
-      if (!wire.waiting) this.#flush(connection)
-      return
-    }
+    this.#wires.delete(connection)
+    this.#paused.delete(connection)
+    wire?.link.close()
     // A dial that is wanted no more.
     const dial = this.#dials.get(connection)
     this.#dials.delete(connection)

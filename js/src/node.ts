@@ -192,6 +192,13 @@ export class NodeImpl extends TypedTarget implements PeerNode, ConnectionOwner {
         if (connection !== undefined) this.#onDisconnected(connection, event.failure)
         break
       }
+      case 'dialed': {
+        const connected = this.#dials.get(event.dial)
+        this.#dials.delete(event.dial)
+        const connection = this.#connections.get(event.connection)
+        if (connection !== undefined) connected?.resolve(connection)
+        break
+      }
       case 'dial-failed': {
         const connected = this.#dials.get(event.dial)
         this.#dials.delete(event.dial)
@@ -244,19 +251,12 @@ export class NodeImpl extends TypedTarget implements PeerNode, ConnectionOwner {
     }
   }
 
-  #onConnected(event: Extract<CoreEvent, { type: 'connected' }>): void {
-    let connection = this.#connections.get(event.connection)
-    const known = connection !== undefined
-    const first = !this.peers.includes(event.peer)
-    if (connection === undefined) {
-      connection = new ConnectionImpl(this, event.connection, event.peer, event.remote, event.inbound)
-      this.#connections.set(event.connection, connection)
-    }
-    const connected = this.#dials.get(event.dial)
-    this.#dials.delete(event.dial)
-    connected?.resolve(connection)
-    if (!known) emit(this, 'connection:open', connection)
-    if (first) emit(this, 'peer:connect', event.peer)
+  #onConnected({ connection: id, peer, remote, inbound }: Extract<CoreEvent, { type: 'connected' }>): void {
+    const first = !this.peers.includes(peer)
+    const connection = new ConnectionImpl(this, id, peer, remote, inbound)
+    this.#connections.set(id, connection)
+    emit(this, 'connection:open', connection)
+    if (first) emit(this, 'peer:connect', peer)
   }
 
   #onDisconnected(connection: ConnectionImpl, failure: Parameters<typeof endOf>[0]): void {

@@ -143,7 +143,7 @@ export class StreamImpl implements Stream {
     while (sent < bytes.length) {
       const piece = bytes.subarray(sent, sent + INPUT_BYTES)
       core.put(piece)
-      const taken = core.raw.write(now(), this.connection.id, this.id, piece.length)
+      const taken = core.raw.write(this.connection.id, this.id, piece.length)
       sent += taken
       if (taken < piece.length) break
     }
@@ -158,7 +158,7 @@ export class StreamImpl implements Stream {
     const before = this.#writing
     const finish = (): void => {
       if (this.#failed) throw this.#error
-      this.#engine.core.raw.finish(now(), this.connection.id, this.id)
+      this.#engine.core.raw.finish(this.connection.id, this.id)
       this.#engine.touch()
       this.#finished = true
       this.#settle()

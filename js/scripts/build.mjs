@@ -1,0 +1,18 @@
+// npm run build: the WebAssembly module with its binding, then the TypeScript.
+import { rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { entry, run } from '../../scripts/lib.mjs'
+import { buildWasm } from '../../scripts/wasm.mjs'
+
+const folder = fileURLToPath(new URL('..', import.meta.url))
+const typescript = createRequire(import.meta.url).resolve('typescript/package.json')
+
+await entry(async () => {
+  if (!process.argv.includes('--types-only')) {
+    await buildWasm({ crate: 'polypeer-js', out: join(folder, 'generated'), name: 'core' })
+  }
+  rmSync(join(folder, 'dist'), { recursive: true, force: true })
+  await run(process.execPath, [join(typescript, '../bin/tsc'), '-p', folder], { cwd: folder, title: 'tsc' })
+})
