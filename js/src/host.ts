@@ -14,8 +14,6 @@ export interface LinkEvents {
 
 /** An open socket that carries bytes in order. */
 export interface Link {
-  /** Our end. */
-  readonly local: string
   /** The remote's end. */
   readonly remote: string
   /** Whether it takes more: false while the remote, or the network, lags behind. */

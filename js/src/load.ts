@@ -19,6 +19,11 @@ export function load(source: () => WasmSource | Promise<WasmSource>): Promise<We
 
 export { RawCore }
 
+/** Bytes of memory that the module holds, for all nodes together; zero before it is loaded. */
+export async function memoryBytes(): Promise<number> {
+  return (await loading)?.buffer.byteLength ?? 0
+}
+
 async function start(source: () => WasmSource | Promise<WasmSource>): Promise<WebAssembly.Memory> {
   const module = await compile(await source())
   return initSync({ module }).memory

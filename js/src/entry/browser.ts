@@ -9,7 +9,7 @@ export * from '../index.js'
 
 const platform: Platform = {
   host: browserHost,
-  wasm: () => new URL('../../generated/core.wasm', import.meta.url),
+  wasm: () => new URL('../../generated/core_bg.wasm', import.meta.url),
   hostCiphers: false,
 }
 

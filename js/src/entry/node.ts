@@ -6,7 +6,7 @@ import { install } from '../ciphers.js'
 import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
 import { nodeHost } from '../host/node.js'
 import { nodeCiphers } from '../host/node-ciphers.js'
-import type { NodeOptions, PeerNode, WasmSource } from '../types.js'
+import type { NodeOptions, PeerNode } from '../types.js'
 
 export * from '../index.js'
 export { fileKeyStore } from '../keys/file.js'
@@ -15,7 +15,7 @@ install(nodeCiphers)
 
 const platform: Platform = {
   host: nodeHost,
-  wasm: () => readFile(new URL('../../generated/core.wasm', import.meta.url)),
+  wasm: () => readFile(new URL('../../generated/core_bg.wasm', import.meta.url)),
   hostCiphers: true,
 }
 
@@ -30,8 +30,6 @@ export function generateKey(): Promise<Uint8Array> {
 /** Node's `fetch` reads no files: a module that is one is read here. */
 async function withFile(options: NodeOptions): Promise<NodeOptions> {
   const { wasm } = options
-  const isFile = wasm instanceof URL ? wasm.protocol === 'file:' : typeof wasm === 'string' && wasm.startsWith('file:')
-  if (!isFile) return options
-  const bytes: WasmSource = await readFile(fileURLToPath(wasm))
-  return { ...options, wasm: bytes }
+  if (!(typeof wasm === 'string' || wasm instanceof URL) || !String(wasm).startsWith('file:')) return options
+  return { ...options, wasm: await readFile(fileURLToPath(wasm)) }
 }

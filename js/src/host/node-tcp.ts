@@ -67,7 +67,6 @@ class Reader {
 }
 
 class TcpLink implements Link {
-  readonly local: string
   readonly remote: string
   readonly #socket: Socket
   readonly #reader: Reader | undefined
@@ -77,7 +76,6 @@ class TcpLink implements Link {
   constructor(socket: Socket, reader?: Reader) {
     this.#socket = socket
     this.#reader = reader
-    this.local = tcpMultiaddr(socket.localAddress ?? '', socket.localPort ?? 0)
     this.remote = tcpMultiaddr(socket.remoteAddress ?? '', socket.remotePort ?? 0)
   }
 

@@ -32,7 +32,7 @@ export function dialWs(address: SocketAddress, remote: string, signal: AbortSign
     socket.once('open', () => {
       signal.removeEventListener('abort', abort)
       socket.off('error', failed)
-      resolve(new WsLink(socket, '', remote))
+      resolve(new WsLink(socket, remote))
     })
   })
 }
@@ -45,24 +45,21 @@ export function listenWs(address: SocketAddress, accept: (link: Link) => void): 
   const sockets = new WebSocketServer({ server: http, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false })
   sockets.on('error', () => {})
   sockets.on('connection', (socket, request) => {
-    const { localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 } = request.socket
-    const local = `${tcpMultiaddr(localAddress, localPort)}/ws`
-    accept(new WsLink(socket, local, `${tcpMultiaddr(remoteAddress, remotePort)}/ws`))
+    const { remoteAddress = '', remotePort = 0 } = request.socket
+    accept(new WsLink(socket, `${tcpMultiaddr(remoteAddress, remotePort)}/ws`))
   })
   return bind(http, address) as Promise<Server>
 }
 
 class WsLink implements Link {
-  readonly local: string
   readonly remote: string
   readonly #socket: WebSocket
   #events: LinkEvents | undefined
   #error: Error | undefined
   #full = false
 
-  constructor(socket: WebSocket, local: string, remote: string) {
+  constructor(socket: WebSocket, remote: string) {
     this.#socket = socket
-    this.local = local
     this.remote = remote
   }
 

@@ -35,7 +35,6 @@ export function dialWebSocket(address: string, signal: AbortSignal): Promise<Lin
 }
 
 class WebSocketLink implements Link {
-  readonly local = ''
   readonly remote: string
   readonly #socket: WebSocket
   #events: LinkEvents | undefined

@@ -1,0 +1,80 @@
+// What the tests share: nodes on loopback, protocols, bytes.
+import { createHash, randomBytes } from 'node:crypto'
+import { createNode } from 'polypeer'
+
+export const ECHO = '/echo/1.0.0'
+export const HALF_CLOSE = '/test/half-close/1.0.0'
+export const RESET = '/test/reset/1.0.0'
+export const MIB = 1024 * 1024
+
+/** The transports of Node, as the addresses to listen on. */
+export const transports = { TCP: '/ip4/127.0.0.1/tcp/0', WebSocket: '/ip4/127.0.0.1/tcp/0/ws' }
+
+/** A node that listens and answers the test protocols. */
+export async function server(listen = Object.values(transports)) {
+  const node = await createNode({ listen })
+  node.handle(ECHO, async (stream) => {
+    for await (const bytes of stream) await stream.write(bytes)
+    await stream.close()
+  })
+  node.handle(HALF_CLOSE, async (stream) => {
+    const hash = createHash('sha256')
+    for await (const bytes of stream) hash.update(bytes)
+    await stream.write(hash.digest())
+    await stream.close()
+  })
+  node.handle(RESET, async (stream) => {
+    await stream.read()
+    stream.abort()
+  })
+  return node
+}
+
+/** A server and a node connected to it over the transport whose listen address is given. */
+export async function pair(t, listen = transports.TCP) {
+  const there = await kept(t, server([listen]))
+  const here = await kept(t, createNode())
+  const connection = await here.dial(there.addresses)
+  return { here, there, connection }
+}
+
+/** The node, closed when the test ends. */
+export async function kept(t, making) {
+  const node = await making
+  t.after(() => node.close())
+  return node
+}
+
+export function sha256(bytes) {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** All that comes until the remote has finished. */
+export async function readAll(stream) {
+  const parts = []
+  for await (const bytes of stream) parts.push(bytes)
+  return Buffer.concat(parts)
+}
+
+export const random = (length) => new Uint8Array(randomBytes(length))
+
+/** Resolves when `target` has sent `count` events of this type. */
+export function events(target, type, count = 1) {
+  return new Promise((resolve) => {
+    const seen = []
+    target.addEventListener(type, function listen({ detail }) {
+      seen.push(detail)
+      if (seen.length < count) return
+      target.removeEventListener(type, listen)
+      resolve(seen)
+    })
+  })
+}
+
+/** Lets `ms` milliseconds of the event loop pass. */
+export const turns = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Resolves once `condition` holds; the test's own time limit is the bound. */
+export async function until(condition) {
+  while (!condition()) await turns(5)
+}
