@@ -129,8 +129,7 @@ impl Core {
     /// Puts at most `budget` bytes for the wire into the output.
     pub fn transmit(&mut self, now: f64, connection: f64, budget: usize) -> usize {
         self.output.clear();
-        let length =
-            self.peer.transmit(instant(now), id(connection), &mut self.output, budget);
+        let length = self.peer.transmit(instant(now), id(connection), &mut self.output, budget);
         self.output_at = self.output.as_ptr() as usize;
         length
     }
@@ -240,7 +239,10 @@ impl Core {
     /// How many bytes of a stream can be read; the output is then where they are.
     pub fn readable(&mut self, connection: f64, stream: u32) -> usize {
         let (at, length) = match self.stream(connection, stream) {
-            Some(stream) => (stream.readable().as_ptr() as usize, stream.readable().len()),
+            Some(mut stream) => {
+                let bytes = stream.readable();
+                (bytes.as_ptr() as usize, bytes.len())
+            }
             None => (0, 0),
         };
         self.output_at = at;
@@ -258,8 +260,7 @@ impl Core {
     /// Writes the first `length` bytes of the input to a stream: how many it took.
     pub fn write(&mut self, connection: f64, stream: u32, length: usize) -> usize {
         let bytes = self.input.get(..length).unwrap_or_default();
-        let Some(mut stream) =
-            self.peer.stream(id(connection), StreamId::from_number(stream))
+        let Some(mut stream) = self.peer.stream(id(connection), StreamId::from_number(stream))
         else {
             return 0;
         };

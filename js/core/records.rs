@@ -45,7 +45,6 @@ pub(crate) enum Cause {
     Reset,
     Limit,
     Closed,
-    Unsupported,
     Address,
     Cancelled,
 }

@@ -20,7 +20,6 @@ const causes = [
   'reset',
   'limit',
   'closed',
-  'unsupported',
   'address',
   'cancelled',
 ] as const
@@ -220,7 +219,13 @@ class Records {
   /** The tags are those of `core/records.rs`. */
   #record(): CoreEvent {
     const tag = this.#byte()
-    if (tag === 10) return { type: 'dial-failed', dial: this.#number(), failure: this.failure(), attempts: this.#attempts() }
+    if (tag === 10)
+      return {
+        type: 'dial-failed',
+        dial: this.#number(),
+        failure: this.failure(),
+        attempts: this.#attempts(),
+      }
     if (tag === 17) return { type: 'pinged', ping: this.#number(), micros: this.#number() }
     if (tag === 18) return { type: 'addresses' }
     const connection = this.#number()

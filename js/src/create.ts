@@ -28,7 +28,8 @@ export async function createNodeOn(platform: Platform, options: NodeOptions): Pr
   const privateKey = options.privateKey?.slice() ?? (await keyFrom(options)) ?? newKey()
   options.signal?.throwIfAborted()
   const raw = RawCore.create(Date.now(), randomBytes(), privateKey, options.agent ?? '', platform.hostCiphers)
-  if (raw === undefined) throw new KeyError('the private key cannot be read: it is to be in the protobuf encoding')
+  if (raw === undefined)
+    throw new KeyError('the private key cannot be read: it is to be in the protobuf encoding')
   const node = new NodeImpl(new Core(raw, memory), platform.host, privateKey)
   try {
     for (const address of options.listen ?? []) await node.listen(address)

@@ -126,7 +126,8 @@ export class Engine {
       if (!this.core.raw.connected(now(), connection)) this.#drop(connection)
     } catch (error) {
       if (!this.#dials.delete(connection)) return
-      const reason = error instanceof PolypeerError ? error : new TransportError(String(error), { cause: error })
+      const reason =
+        error instanceof PolypeerError ? error : new TransportError(String(error), { cause: error })
       this.dialErrors.set(address, reason)
       this.core.raw.dial_failed(now(), connection, reason.message)
     }

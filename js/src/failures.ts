@@ -12,12 +12,14 @@ import {
   StreamResetError,
   TimeoutError,
   TransportError,
-  UnsupportedError,
   WrongPeerError,
 } from './errors.js'
 
 /** What a failure is to be called; `subject` is the address or protocols that it is about. */
-export function errorOf({ cause, message }: Failure, subject: string | readonly string[] = ''): PolypeerError {
+export function errorOf(
+  { cause, message }: Failure,
+  subject: string | readonly string[] = '',
+): PolypeerError {
   switch (cause) {
     case 'timeout':
       return new TimeoutError(message)
@@ -31,8 +33,6 @@ export function errorOf({ cause, message }: Failure, subject: string | readonly 
       return new StreamResetError(message)
     case 'limit':
       return new LimitError(message)
-    case 'unsupported':
-      return new UnsupportedError(message)
     case 'address':
       return new InvalidAddressError(String(subject), message)
     case 'closed':

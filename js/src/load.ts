@@ -1,6 +1,6 @@
 /** Loads the WebAssembly module, once for all nodes of a program. */
 
-import { Core as RawCore, initSync } from '../generated/core.js'
+import { initSync, Core as RawCore } from '../generated/core.js'
 import { LoadError } from './errors.js'
 import type { WasmSource } from './types.js'
 
@@ -35,9 +35,11 @@ async function compile(source: WasmSource): Promise<WebAssembly.Module> {
     return WebAssembly.compile(source as Uint8Array<ArrayBuffer>)
   }
   const response = source instanceof Response ? source : await fetch(source)
-  if (!response.ok) throw new LoadError(`${response.url}: the server answered ${response.status} ${response.statusText}`)
+  if (!response.ok)
+    throw new LoadError(`${response.url}: the server answered ${response.status} ${response.statusText}`)
   // Compiles while it loads, unless the server misnames the type: then at the end.
-  if (response.headers.get('content-type') === 'application/wasm') return WebAssembly.compileStreaming(response)
+  if (response.headers.get('content-type') === 'application/wasm')
+    return WebAssembly.compileStreaming(response)
   const bytes = await response.arrayBuffer()
   if (new DataView(bytes).getUint32(0) !== 0x0061736d) {
     throw new LoadError(

@@ -213,7 +213,13 @@ export class NodeImpl extends TypedTarget implements PeerNode, ConnectionOwner {
       }
       case 'identified': {
         const { peer, agent, protocols, addresses, observed } = event
-        const info: PeerInfo = { peer, agent, protocols, addresses, observedAddress: observed === '' ? undefined : observed }
+        const info: PeerInfo = {
+          peer,
+          agent,
+          protocols,
+          addresses,
+          observedAddress: observed === '' ? undefined : observed,
+        }
         const connection = this.#connections.get(event.connection)
         if (connection !== undefined) connection.info = info
         emit(this, 'peer:identify', info)

@@ -82,7 +82,8 @@ export class StreamImpl implements Stream {
   }
 
   read(options?: AbortOptions): Promise<Uint8Array | undefined> {
-    if (this.#reading !== undefined) return Promise.reject(new InvalidArgumentError('a read is under way already'))
+    if (this.#reading !== undefined)
+      return Promise.reject(new InvalidArgumentError('a read is under way already'))
     if (this.#discarding) return Promise.reject(new StreamClosedError())
     if (options?.signal?.aborted === true) return Promise.reject(options.signal.reason)
     const bytes = this.#take()

@@ -6,7 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import * as polypeer from 'polypeer'
-import { createNode, DialError, fileKeyStore, generateKey, InvalidAddressError, PolypeerError } from 'polypeer'
+import {
+  createNode,
+  DialError,
+  fileKeyStore,
+  generateKey,
+  InvalidAddressError,
+  PolypeerError,
+} from 'polypeer'
 import { ECHO, events, kept, pair, random, readAll, server, transports } from './support.mjs'
 
 const options = { timeout: 60_000 }
@@ -28,7 +35,9 @@ describe('createNode', options, () => {
   it('refuses a key that it cannot read', async (t) => {
     await assert.rejects(createNode({ privateKey: random(40) }), { name: 'KeyError', code: 'ERR_KEY' })
     const store = fileKeyStore('x')
-    await assert.rejects(createNode({ privateKey: random(40), keyStore: store }), { code: 'ERR_INVALID_ARGUMENT' })
+    await assert.rejects(createNode({ privateKey: random(40), keyStore: store }), {
+      code: 'ERR_INVALID_ARGUMENT',
+    })
   })
 
   it('takes the module from an address, bytes or compiled', async (t) => {
@@ -50,8 +59,14 @@ describe('createNode', options, () => {
     const all = await kept(t, createNode({ listen: ['/ip4/0.0.0.0/tcp/0'] }))
     assert.ok(all.addresses.some((address) => address.startsWith('/ip4/127.0.0.1/')))
     const taken = node.addresses[0].replace(/\/p2p\/.*/, '')
-    await assert.rejects(createNode({ listen: [taken] }), { name: 'ListenError', code: 'ERR_LISTEN', address: taken })
-    await assert.rejects(createNode({ listen: ['/ip4/127.0.0.1/udp/0/quic-v1'] }), { code: 'ERR_UNSUPPORTED' })
+    await assert.rejects(createNode({ listen: [taken] }), {
+      name: 'ListenError',
+      code: 'ERR_LISTEN',
+      address: taken,
+    })
+    await assert.rejects(createNode({ listen: ['/ip4/127.0.0.1/udp/0/quic-v1'] }), {
+      code: 'ERR_UNSUPPORTED',
+    })
   })
 
   it('ends early by its signal', async (t) => {
@@ -70,7 +85,10 @@ describe('dial', options, () => {
 
   it('dials over IPv6 and by name', async (t) => {
     const there = await kept(t, createNode({ listen: ['/ip6/::1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws'] }))
-    for (const address of [there.addresses[0], there.addresses[1].replace('/ip4/127.0.0.1/', '/dns4/localhost/')]) {
+    for (const address of [
+      there.addresses[0],
+      there.addresses[1].replace('/ip4/127.0.0.1/', '/dns4/localhost/'),
+    ]) {
       const here = await kept(t, createNode())
       assert.equal((await here.dial(address)).peer, there.peerId)
     }
@@ -100,7 +118,10 @@ describe('dial', options, () => {
       assert.ok(error instanceof DialError)
       assert.equal(error.code, 'ERR_DIAL')
       const codes = Object.fromEntries(error.attempts.map((attempt) => [attempt.address, attempt.error.code]))
-      assert.deepEqual(codes, { [`${closed}/p2p/${other.peerId}`]: 'ERR_TRANSPORT', [wrong]: 'ERR_WRONG_PEER' })
+      assert.deepEqual(codes, {
+        [`${closed}/p2p/${other.peerId}`]: 'ERR_TRANSPORT',
+        [wrong]: 'ERR_WRONG_PEER',
+      })
       assert.match(error.message, /ECONNREFUSED/)
       return true
     })
@@ -113,7 +134,9 @@ describe('dial', options, () => {
   })
 
   it('gives up on somebody who is no libp2p peer', async (t) => {
-    const http = createServer((socket) => socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+    const http = createServer((socket) =>
+      socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'),
+    )
     await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve))
     const node = await kept(t, createNode())
     await assert.rejects(node.dial(`/ip4/127.0.0.1/tcp/${http.address().port}`), (error) => {
@@ -162,7 +185,10 @@ describe('events', options, () => {
     assert.equal(connection.status, 'closed')
     assert.deepEqual(
       seen,
-      ['connection:open', 'peer:connect', 'connection:close', 'peer:disconnect'].map((type) => [type, there.peerId]),
+      ['connection:open', 'peer:connect', 'connection:close', 'peer:disconnect'].map((type) => [
+        type,
+        there.peerId,
+      ]),
     )
   })
 })
@@ -197,7 +223,11 @@ describe('key stores', options, () => {
     if (process.platform !== 'win32') assert.equal((await stat(path)).mode & 0o777, 0o600)
     await Promise.all([first.close(), second.close()])
     const kept = await readFile(path)
-    assert.deepEqual(Buffer.from(await fileKeyStore(path).save(await generateKey())), kept, 'never overwritten')
+    assert.deepEqual(
+      Buffer.from(await fileKeyStore(path).save(await generateKey())),
+      kept,
+      'never overwritten',
+    )
     assert.deepEqual(await readFile(path), kept)
 
     const nodes = await Promise.all(
@@ -207,7 +237,9 @@ describe('key stores', options, () => {
     await Promise.all(nodes.map((node) => node.close()))
 
     await writeFile(join(folder, 'broken.key'), 'no key')
-    await assert.rejects(createNode({ keyStore: fileKeyStore(join(folder, 'broken.key')) }), { code: 'ERR_KEY' })
+    await assert.rejects(createNode({ keyStore: fileKeyStore(join(folder, 'broken.key')) }), {
+      code: 'ERR_KEY',
+    })
     await rm(folder, { recursive: true })
   })
 

@@ -3,7 +3,21 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createNode, ProtocolNotSupportedError, StreamResetError } from 'polypeer'
 import { memoryBytes } from '../dist/load.js'
-import { ECHO, events, HALF_CLOSE, kept, MIB, pair, RESET, random, readAll, server, sha256, transports, until } from './support.mjs'
+import {
+  ECHO,
+  events,
+  HALF_CLOSE,
+  kept,
+  MIB,
+  pair,
+  RESET,
+  random,
+  readAll,
+  server,
+  sha256,
+  transports,
+  until,
+} from './support.mjs'
 
 const options = { timeout: 60_000 }
 
@@ -28,7 +42,8 @@ for (const [name, listen] of Object.entries(transports)) {
       const [received] = await Promise.all([
         readAll(stream),
         (async () => {
-          for (let at = 0; at < sent.length; at += 64 * 1024) await stream.write(sent.subarray(at, at + 64 * 1024))
+          for (let at = 0; at < sent.length; at += 64 * 1024)
+            await stream.write(sent.subarray(at, at + 64 * 1024))
           await stream.closeWrite()
         })(),
       ])
@@ -240,4 +255,3 @@ describe('connections', options, () => {
     assert.equal(await memoryBytes(), before, 'the module grew')
   })
 })
-

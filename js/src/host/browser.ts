@@ -9,7 +9,11 @@ import { dialWebSocket } from './websocket.js'
 export const browserHost: Host = {
   dial: async (address, signal) => dialWebSocket(address, signal),
   listen: (address) =>
-    Promise.reject(new UnsupportedError(`a page cannot listen on ${address}: it is reached over connections that it opened`)),
+    Promise.reject(
+      new UnsupportedError(
+        `a page cannot listen on ${address}: it is reached over connections that it opened`,
+      ),
+    ),
   unref: () => {},
   verify,
 }

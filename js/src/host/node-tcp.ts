@@ -1,7 +1,7 @@
 /** TCP by `node:net`. */
 
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net'
-import { tcpMultiaddr, type SocketAddress } from '../address.js'
+import { type SocketAddress, tcpMultiaddr } from '../address.js'
 import { TransportError } from '../errors.js'
 import type { Link, LinkEvents } from '../host.js'
 

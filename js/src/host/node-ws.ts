@@ -1,7 +1,7 @@
 /** WebSocket by the package `ws`. */
 
 import { createServer, type Server } from 'node:http'
-import { WebSocket, WebSocketServer, type RawData } from 'ws'
+import { type RawData, WebSocket, WebSocketServer } from 'ws'
 import { type SocketAddress, tcpMultiaddr, webSocketUrl } from '../address.js'
 import { TransportError } from '../errors.js'
 import type { Link, LinkEvents } from '../host.js'
@@ -40,9 +40,15 @@ export function dialWs(address: SocketAddress, remote: string, signal: AbortSign
 /** Listens for WebSockets over HTTP; resolves once the port is ours. */
 export function listenWs(address: SocketAddress, accept: (link: Link) => void): Promise<Server> {
   const http = createServer((_, response) => {
-    response.writeHead(426, { 'content-type': 'text/plain' }).end('This is a libp2p peer: open a WebSocket.\n')
+    response
+      .writeHead(426, { 'content-type': 'text/plain' })
+      .end('This is a libp2p peer: open a WebSocket.\n')
   })
-  const sockets = new WebSocketServer({ server: http, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false })
+  const sockets = new WebSocketServer({
+    server: http,
+    maxPayload: MAX_MESSAGE_BYTES,
+    perMessageDeflate: false,
+  })
   sockets.on('error', () => {})
   sockets.on('connection', (socket, request) => {
     const { remoteAddress = '', remotePort = 0 } = request.socket

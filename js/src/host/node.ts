@@ -58,12 +58,16 @@ async function dialDnsaddr(address: string, signal: AbortSignal, depth: number):
 async function listen(address: string, accept: (link: Link) => void): Promise<Listening> {
   const parsed = socketAddress(address)
   if (parsed.transport === 'wss' || parsed.family.startsWith('dns')) {
-    throw new UnsupportedError(`cannot listen on ${address}: give /ip4 or /ip6, /tcp, and /ws if it is to be a WebSocket`)
+    throw new UnsupportedError(
+      `cannot listen on ${address}: give /ip4 or /ip6, /tcp, and /ws if it is to be a WebSocket`,
+    )
   }
   const suffix = parsed.transport === 'ws' ? '/ws' : ''
   const server = await (suffix === '' ? listenTcp : listenWs)(parsed, accept).catch((error: unknown) => {
     if (error instanceof PolypeerError) throw error
-    throw new ListenError(address, `cannot listen on ${address}: ${(error as Error).message}`, { cause: error })
+    throw new ListenError(address, `cannot listen on ${address}: ${(error as Error).message}`, {
+      cause: error,
+    })
   })
   const { port } = server.address() as AddressInfo
   return {

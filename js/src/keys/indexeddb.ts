@@ -24,7 +24,11 @@ export function indexedDbKeyStore(name: string): KeyStore {
         await run(name, 'readwrite', (store) => store.add(key, NAME))
         return key
       } catch (error) {
-        const kept = await run(name, 'readonly', (store) => store.get(NAME) as IDBRequest<Uint8Array | undefined>)
+        const kept = await run(
+          name,
+          'readonly',
+          (store) => store.get(NAME) as IDBRequest<Uint8Array | undefined>,
+        )
         if (kept !== undefined) return kept
         throw error
       }
