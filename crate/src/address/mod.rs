@@ -17,6 +17,8 @@ mod multiaddr;
 mod percent;
 mod protocol;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use error::{ParseError, ParseErrorKind};

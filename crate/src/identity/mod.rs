@@ -28,6 +28,8 @@ mod public_key;
 mod rsa;
 #[cfg(feature = "secp256k1")]
 mod secp256k1;
+#[cfg(test)]
+mod tests;
 
 pub use envelope::{EnvelopeError, SignedEnvelope};
 pub use keypair::{Keypair, SignError};

@@ -84,16 +84,8 @@ impl PeerRecord {
     /// a higher `seq` replaces this one.
     pub fn seal(keypair: &Keypair, seq: u64, addresses: Vec<Multiaddr>) -> Result<Self, SignError> {
         let peer_id = keypair.peer_id();
-        let encoded = RecordMessage {
-            peer_id: peer_id.as_bytes().to_vec(),
-            seq,
-            addresses: addresses
-                .iter()
-                .map(|address| AddressMessage { multiaddr: address.as_bytes().to_vec() })
-                .collect(),
-        };
         let (domain, payload_type) = CURRENT;
-        let payload = encoded.encode_to_vec();
+        let payload = encode(peer_id, seq, &addresses);
         let envelope = SignedEnvelope::seal(keypair, domain, payload_type, payload)?;
         Ok(Self { peer_id, seq, addresses, envelope })
     }
@@ -144,7 +136,7 @@ impl PeerRecord {
     }
 }
 
-fn decode(payload: &[u8]) -> Result<(PeerId, u64, Vec<Multiaddr>), PeerRecordError> {
+pub(super) fn decode(payload: &[u8]) -> Result<(PeerId, u64, Vec<Multiaddr>), PeerRecordError> {
     let record = RecordMessage::decode(payload).map_err(|_| PeerRecordError::Malformed)?;
     let subject = PeerId::from_bytes(&record.peer_id)?;
     let addresses = record
@@ -154,4 +146,12 @@ fn decode(payload: &[u8]) -> Result<(PeerId, u64, Vec<Multiaddr>), PeerRecordErr
         .filter_map(|address| Multiaddr::from_bytes(&address.multiaddr).ok())
         .collect();
     Ok((subject, record.seq, addresses))
+}
+
+pub(super) fn encode(peer_id: PeerId, seq: u64, addresses: &[Multiaddr]) -> Vec<u8> {
+    let addresses = addresses
+        .iter()
+        .map(|address| AddressMessage { multiaddr: address.as_bytes().to_vec() })
+        .collect();
+    RecordMessage { peer_id: peer_id.as_bytes().to_vec(), seq, addresses }.encode_to_vec()
 }

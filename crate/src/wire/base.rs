@@ -266,4 +266,16 @@ mod tests {
             assert_eq!(decode_i2p64(&encode_i2p64(&bytes)).as_ref(), Some(&bytes));
         }
     }
+
+    #[test]
+    fn bent_text_is_refused_or_read() {
+        let seeds = ["bnbswy3dp", "znotValid", "k2lcpzo5yikidynfl", "uYQ", "f00", ""];
+        let seeds: Vec<_> = seeds.map(|text| text.as_bytes().to_vec()).into();
+        crate::wire::mutate::mutations(1, &seeds, 10_000, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            if let Ok(read) = decode(&text) {
+                assert_eq!(decode(&encode_base64_url(&read)), Ok(read));
+            }
+        });
+    }
 }

@@ -3,6 +3,8 @@
 
 pub mod base;
 mod buffer;
+#[cfg(test)]
+pub(crate) mod mutate;
 pub mod varint;
 
 pub use buffer::Buffer;

@@ -77,4 +77,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn bent_bytes_are_refused_or_the_shortest_form() {
+        let seeds = [vec![0x80, 0x01], vec![0xff; 8], vec![0xff; 9], vec![]];
+        crate::wire::mutate::mutations(1, &seeds, 10_000, |bytes| {
+            if let Ok(Some((value, length))) = decode(bytes) {
+                let mut again = Vec::new();
+                encode(value, &mut again);
+                assert_eq!(again, bytes[..length]);
+            }
+        });
+    }
 }
