@@ -1,7 +1,7 @@
 // npm run setup: installs what is missing to build (and, with --tests, to test).
 // Quick when everything is there; safe to repeat.
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromium } from './chromium.mjs'
@@ -55,6 +55,9 @@ async function packages() {
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== state()) {
     const command = existsSync(lock) && inCi ? 'ci' : 'install'
     await run('npm', [command, '--no-audit', '--no-fund', '--loglevel=error'], { title: `npm ${command}` })
+    // The tests bring a second, newer Node: `npm run` must not prefer it to the user's.
+    for (const name of ['node', 'node.cmd', 'node.ps1'])
+      rmSync(join(root, 'node_modules/.bin', name), { force: true })
     writeFileSync(stamp, state())
   }
   done('npm packages')

@@ -1,0 +1,15 @@
+// What a test page runs: the checks of ../shared/protocols.mjs with the adapter
+// that the bundle was made with (see bundle.mjs).
+import { makePeer } from 'adapter'
+import { check, measure, serve } from '../shared/protocols.mjs'
+
+const dialer = async () => {
+  const peer = await makePeer({})
+  serve(peer)
+  return peer
+}
+
+globalThis.testPeer = {
+  dial: (address, options) => check(dialer, address, options),
+  perf: (address, options) => measure(dialer, address, options),
+}

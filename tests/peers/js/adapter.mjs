@@ -1,0 +1,88 @@
+// js-libp2p behind the adapter of ../shared/protocols.mjs, in Node and in a page.
+import { identify } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { webSockets } from '@libp2p/websockets'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+
+/** `transports` are those beside WebSocket. */
+export async function makePeer({ listen = [], transports = [] } = {}) {
+  const node = await createLibp2p({
+    addresses: { listen },
+    nodeInfo: { userAgent: 'test-peer-js/1.0.0' },
+    transports: [...transports, webSockets()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: { identify: identify(), ping: ping() },
+    connectionManager: { maxConnections: 10_000, inboundConnectionThreshold: 10_000 },
+    connectionGater: { denyDialMultiaddr: () => false },
+  })
+  let connection
+  const identified = new Promise((resolve) => {
+    node.addEventListener('peer:identify', ({ detail }) => resolve(detail), { once: true })
+  })
+  return {
+    peerId: node.peerId.toString(),
+    addresses: node.getMultiaddrs().map(String),
+    async connect(address) {
+      connection = await node.dial(multiaddr(address))
+      return connection.remotePeer.toString()
+    },
+    async identify() {
+      const { agentVersion, protocols } = await identified
+      return { agent: agentVersion, protocols }
+    },
+    ping: () => node.services.ping.ping(connection.remotePeer),
+    open: async (protocol) => adapt(await connection.newStream(protocol)),
+    handle(protocol, handler) {
+      const serve = async (stream) => {
+        try {
+          await handler(adapt(stream))
+        } catch (error) {
+          stream.abort(error)
+        }
+      }
+      node.handle(protocol, serve, { maxInboundStreams: 10_000 })
+    },
+    close: () => node.stop(),
+  }
+}
+
+function adapt(stream) {
+  const chunks = []
+  let ended = stream.readableEnded
+  let failure
+  let wake = () => {}
+  stream.addEventListener('message', ({ data }) => {
+    chunks.push(data.subarray())
+    wake()
+  })
+  stream.addEventListener('remoteCloseWrite', () => {
+    ended = true
+    wake()
+  })
+  stream.addEventListener('close', ({ error }) => {
+    failure = error
+    ended = true
+    wake()
+  })
+  return {
+    async read() {
+      while (chunks.length === 0) {
+        if (failure) throw failure
+        if (ended) return undefined
+        await new Promise((resolve) => {
+          wake = resolve
+        })
+      }
+      return chunks.shift()
+    },
+    async write(bytes) {
+      if (!stream.send(bytes)) await stream.onDrain()
+    },
+    closeWrite: () => stream.close(),
+    reset: () => stream.abort(new Error('reset on purpose')),
+  }
+}

@@ -1,0 +1,5 @@
+// The npm package as a test peer in Node; ../README.md describes its command line.
+import { main } from '../shared/cli.mjs'
+import { makePeer } from './adapter.mjs'
+
+await main(makePeer)

@@ -1,0 +1,49 @@
+// The command line of ../README.md for a peer that runs in Node.
+import { parseArgs } from 'node:util'
+import { check, measure, serve } from './protocols.mjs'
+
+/** `makePeer({ listen })` makes a peer that listens on the multiaddresses `listen`. */
+export async function main(makePeer) {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      transport: { type: 'string', default: 'tcp' },
+      agent: { type: 'string', default: '' },
+      upload: { type: 'string', default: '0' },
+      download: { type: 'string', default: '0' },
+    },
+  })
+  const [command, address] = positionals
+  const dialer = async () => {
+    const peer = await makePeer({ listen: [] })
+    serve(peer)
+    return peer
+  }
+  switch (command) {
+    case 'listen': {
+      const suffix = { tcp: '', ws: '/ws' }[values.transport]
+      if (suffix === undefined) throw new Error(`no such transport: ${values.transport}`)
+      const peer = await makePeer({ listen: [`/ip4/127.0.0.1/tcp/0${suffix}`] })
+      serve(peer)
+      print({ peerId: peer.peerId, addresses: peer.addresses })
+      for await (const _ of process.stdin);
+      await peer.close()
+      return
+    }
+    case 'dial': {
+      const report = await check(dialer, address, { agent: values.agent })
+      print(report)
+      process.exitCode = report.ok ? 0 : 1
+      return
+    }
+    case 'perf':
+      print(
+        await measure(dialer, address, { upload: Number(values.upload), download: Number(values.download) }),
+      )
+      return
+    default:
+      throw new Error('usage: peer listen|dial|perf (see README.md)')
+  }
+}
+
+const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
