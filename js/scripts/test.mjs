@@ -2,16 +2,15 @@
 //   node scripts/test.mjs [node|next|browser]...
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { newerNode } from '../../scripts/newer-node.mjs'
 
 const folder = fileURLToPath(new URL('..', import.meta.url))
-const newer = () => join(createRequire(import.meta.url).resolve('node/package.json'), '../bin/node')
 
 const suites = {
   node: { node: () => process.execPath, files: (name) => !/^(browser|next)/.test(name) },
-  next: { node: newer, files: (name) => !name.startsWith('browser') },
+  next: { node: newerNode, files: (name) => !name.startsWith('browser') },
   browser: { node: () => process.execPath, files: (name) => name.startsWith('browser') },
 }
 
