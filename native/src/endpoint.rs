@@ -186,7 +186,7 @@ mod tests {
         ] {
             for text in [text.to_owned(), format!("{text}/p2p/{peer}")] {
                 let Some(Endpoint::Tcp { over, .. }) = parse(&text) else { panic!("{text}") };
-                match over.layer {
+                match over.layer.clone() {
                     Layer::Ws { host: found } => assert_eq!((&*found, None), (host, name)),
                     Layer::Wss { host: found, name: named } => {
                         assert_eq!((&*found, Some(&*named)), (host, name));

@@ -96,11 +96,17 @@ struct Host<A> {
 enum Happening {
     Timer(PeerIndex),
     /// A dial reaches the other side.
-    Knock { from: End, to: PeerIndex },
+    Knock {
+        from: End,
+        to: PeerIndex,
+    },
     DialFailed(End, &'static str),
     /// The other side's yes comes back.
     Open(End),
-    Deliver { to: End, bytes: Vec<u8> },
+    Deliver {
+        to: End,
+        bytes: Vec<u8>,
+    },
     Ended(End),
     /// The sender's transport has room again.
     Room(End),
@@ -414,4 +420,3 @@ fn memory(index: PeerIndex) -> Multiaddr {
     // A number's address is well-formed, whatever the number.
     address.unwrap_or_else(|_| Multiaddr::empty())
 }
-

@@ -1,0 +1,47 @@
+//! What the tests share.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use polypeer::address::Multiaddr;
+use polypeer::facade::platform::{Link, Listener, Platform, TransportError};
+use polypeer_native::{Native, Options, ServerCertificate};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+pub(crate) fn address(text: &str) -> Multiaddr {
+    text.parse().unwrap()
+}
+
+/// A self-signed certificate for `names`, as files in PEM: chain and key.
+pub(crate) fn certificate(names: &[&str]) -> (String, String) {
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+/// A host that serves and trusts one certificate for loopback.
+pub(crate) fn secure_host() -> Native {
+    let names = ["127.0.0.1", "::1", "localhost"].map(String::from).to_vec();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let chain: Vec<CertificateDer<'static>> = vec![made.cert.der().clone()];
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    Native::new(Options {
+        extra_roots: chain.clone(),
+        certificate: Some(ServerCertificate::new(chain, key).unwrap()),
+        ..Options::default()
+    })
+}
+
+pub(crate) async fn accept(listener: &mut Box<dyn Listener>) -> Result<Link, TransportError> {
+    std::future::poll_fn(|cx| listener.poll_accept(cx)).await
+}
+
+/// Two ends of one link over `on`, the dialer's first.
+pub(crate) async fn pair(host: &Native, on: &str) -> (Link, Link) {
+    let mut listener = host.listen(address(on)).await.unwrap();
+    let to = listener.addresses().remove(0);
+    let (dialed, accepted) = tokio::join!(host.dial(to), accept(&mut listener));
+    (dialed.unwrap(), accepted.unwrap())
+}
+
+pub(crate) fn host() -> Native {
+    Native::default()
+}
