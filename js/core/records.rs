@@ -8,6 +8,7 @@ use std::fmt::{Display, Write as _};
 
 use polypeer::connection::{self, StreamError};
 use polypeer::node::{AttemptError, DialError};
+use polypeer::security;
 
 /// What a record tells; the numbers are those of `src/core.ts`.
 #[derive(Clone, Copy)]
@@ -148,7 +149,9 @@ impl std::fmt::Write for Text<'_> {
 pub(crate) fn connection_cause(error: &connection::Error) -> Cause {
     use connection::Error;
     match error {
-        Error::WrongPeer { .. } => Cause::WrongPeer,
+        Error::WrongPeer { .. } | Error::Security(security::Error::WrongPeer { .. }) => {
+            Cause::WrongPeer
+        }
         Error::HandshakeTimedOut => Cause::Timeout,
         Error::Transport(_) => Cause::Transport,
         Error::ClosedByRemote(_) | Error::ClosedHere => Cause::Closed,

@@ -144,7 +144,7 @@ export class ConnectionImpl extends TypedTarget implements Connection {
     for (const stream of [...this.#streams.values()]) stream.onConnectionClosed(reason)
     this.#streams.clear()
     this.#closed.resolve()
-    emit(this, 'close', error)
+    emit(this, 'close', error ?? null)
   }
 }
 

@@ -4,7 +4,7 @@ import { type AbortOptions, abortable, asyncDispose, type Deferred, deferred } f
 import { ConnectionImpl, type ConnectionOwner, protocolNames } from './connection.js'
 import { type ConnectionId, type Core, type CoreEvent, now } from './core.js'
 import { Engine } from './engine.js'
-import { InvalidArgumentError, NodeClosedError } from './errors.js'
+import { InvalidArgumentError, NodeClosedError, PolypeerError } from './errors.js'
 import { emit, type TypedEventTarget } from './events.js'
 import { dialErrorOf, endOf, errorOf } from './failures.js'
 import type { Host, Listening } from './host.js'
@@ -278,8 +278,13 @@ export class NodeImpl extends TypedTarget implements PeerNode, ConnectionOwner {
     const stream = connection.onInbound(streamId, protocol)
     const handler = this.#handlers.get(protocol)
     // Unhandled between the remote's question and now.
-    if (handler === undefined) return stream.abort()
+    if (handler === undefined) {
+      stream.abort()
+      return
+    }
     const failed = (error: unknown): void => {
+      // That the stream or its connection ended under the handler is no fault of it.
+      if (stream.status === 'reset' && error instanceof PolypeerError) return
       stream.abort(error)
       emit(this, 'handler:error', { protocol, stream, error })
     }

@@ -235,7 +235,7 @@ export class StreamImpl implements Stream {
 
   /** Takes over what the core holds, as it is about to forget the stream. */
   save(): void {
-    for (let bytes = this.#take(); bytes !== undefined; bytes = this.#take()) {
+    for (let bytes = this.#pull(); bytes !== undefined; bytes = this.#pull()) {
       if (!this.#discarding) this.#saved.push(bytes)
     }
   }
@@ -248,8 +248,11 @@ export class StreamImpl implements Stream {
   }
 
   #take(): Uint8Array | undefined {
-    const saved = this.#saved.shift()
-    if (saved !== undefined) return saved
+    return this.#saved.shift() ?? this.#pull()
+  }
+
+  /** The next bytes that the core holds. */
+  #pull(): Uint8Array | undefined {
     if (this.#failed || this.#gone) return undefined
     const bytes = this.#engine.core.read(this.connection.id, this.id, READ_BYTES)
     if (bytes !== undefined) this.#engine.touch()

@@ -166,8 +166,8 @@ export interface PeerNode extends TypedEventTarget<NodeEvents>, AsyncDisposable 
 
 /** The events of a connection. */
 export interface ConnectionEvents {
-  /** It is closed; the detail is the error that ended it, if any. */
-  close: PolypeerError | undefined
+  /** It is closed; the detail is the error that ended it, or `null`. */
+  close: PolypeerError | null
 }
 
 /** An authenticated, encrypted link to one peer that carries many streams. */

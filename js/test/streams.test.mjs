@@ -216,8 +216,10 @@ describe('streams', options, () => {
       throw error
     })
     const reported = events(there, 'handler:error')
-    const stream = await here.dial(there.peerId, '/throws')
-    await assert.rejects(stream.read(), StreamResetError)
+    await assert.rejects(
+      here.dial(there.peerId, '/throws').then((stream) => stream.read()),
+      StreamResetError,
+    )
     assert.equal((await reported)[0].error, error)
   })
 
