@@ -62,6 +62,8 @@ pub struct Peer {
     connections: BTreeMap<ConnectionId, Link>,
     /// When connections want [`Connection::handle_timeout`].
     deadlines: BTreeSet<(Instant, ConnectionId)>,
+    /// Connections whose streams may have news that is not passed on yet.
+    pumped: BTreeSet<ConnectionId>,
     outputs: VecDeque<Output>,
 }
 
@@ -79,6 +81,7 @@ impl Peer {
             node: Node::new(config, rng),
             connections: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            pumped: BTreeSet::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -307,9 +310,7 @@ impl Peer {
 
     fn pump(&mut self, now: Instant, id: ConnectionId) {
         let Some(link) = self.connections.get_mut(&id) else { return };
-        while let Some(event) = link.connection.poll_stream() {
-            self.outputs.push_back(Output::Stream(id, event));
-        }
+        self.pumped.insert(id);
         if let Some(request) = link.connection.poll_verify() {
             self.outputs.push_back(Output::Verify { connection: id, request });
         }
@@ -359,6 +360,13 @@ impl Peer {
                     self.outputs.push_back(Output::Drop(id));
                 }
                 NodeOutput::Event(event) => self.outputs.push_back(Output::Event(event)),
+            }
+        }
+        // Last, so that the node has told of a stream before the stream has news.
+        while let Some(id) = self.pumped.pop_first() {
+            let Some(link) = self.connections.get_mut(&id) else { continue };
+            while let Some(event) = link.connection.poll_stream() {
+                self.outputs.push_back(Output::Stream(id, event));
             }
         }
     }
