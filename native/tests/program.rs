@@ -159,7 +159,8 @@ fn a_wrong_command_line_is_explained() {
 #[test]
 fn a_server_is_pinged_measured_and_interrupted() {
     let home = tempfile::tempdir().unwrap();
-    let (mut server, listening) = Server::start(home.path(), &[&LOOPBACK[..], &["--perf"]].concat());
+    let (mut server, listening) =
+        Server::start(home.path(), &[&LOOPBACK[..], &["--perf"]].concat());
     let peer = listening["peer"].as_str().unwrap();
     let id = run(home.path(), &["id"]);
     assert_eq!(text(&id.stdout).trim(), peer, "it has made and kept its key");
@@ -176,12 +177,20 @@ fn a_server_is_pinged_measured_and_interrupted() {
         assert_eq!((&lines[3]["sent"], &lines[3]["lost"]), (&3.into(), &0.into()));
         assert_eq!(lines[3]["peer"], peer);
 
-        let perf =
-            run(home.path(), &["--json", "perf", address, "--upload", "3M", "--download", "1000001"]);
+        let perf = run(
+            home.path(),
+            &["--json", "perf", address, "--upload", "3M", "--download", "1000001"],
+        );
         assert_eq!(perf.status.code(), Some(0), "{}", text(&perf.stderr));
         let lines = objects(&perf.stdout);
-        assert_eq!((&lines[0]["direction"], &lines[0]["bytes"]), (&"upload".into(), &(3 << 20).into()));
-        assert_eq!((&lines[1]["direction"], &lines[1]["bytes"]), (&"download".into(), &1_000_001.into()));
+        assert_eq!(
+            (&lines[0]["direction"], &lines[0]["bytes"]),
+            (&"upload".into(), &(3 << 20).into())
+        );
+        assert_eq!(
+            (&lines[1]["direction"], &lines[1]["bytes"]),
+            (&"download".into(), &1_000_001.into())
+        );
         assert!(lines[1]["mebibytesPerSecond"].as_f64().unwrap() > 0.0);
     }
 
