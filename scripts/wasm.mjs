@@ -45,7 +45,7 @@ export async function buildWasm({ crate, out, name, features = [], defaultFeatur
   return module
 }
 
-// What every browser of the last years has and rustc uses without asking.
+// What every browser of the last years has; SIMD is what the ciphers are made of.
 const wasmFeatures = [
   '--enable-bulk-memory',
   '--enable-mutable-globals',
@@ -53,6 +53,7 @@ const wasmFeatures = [
   '--enable-reference-types',
   '--enable-multivalue',
   '--enable-sign-ext',
+  '--enable-simd',
 ]
 
 function wasmOpt() {

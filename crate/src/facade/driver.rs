@@ -46,8 +46,6 @@ pub(super) struct Shared {
 struct State {
     connection: Connection,
     streams: BTreeMap<StreamId, Handle>,
-    /// Streams whose users wait until all that they wrote is on its way.
-    flushing: Vec<StreamId>,
     peer: Option<PeerId>,
     closed: Option<Error>,
     closing: Vec<Waker>,
@@ -58,8 +56,6 @@ struct State {
 struct Handle {
     reader: Option<Waker>,
     writer: Option<Waker>,
-    /// Set while the stream is in [`State::flushing`].
-    flusher: Option<Waker>,
     agreed: Option<Name>,
     failed: Option<StreamError>,
     reset: bool,
@@ -68,8 +64,7 @@ struct Handle {
 
 impl Handle {
     fn wake(&mut self) {
-        let wakers = [self.reader.take(), self.writer.take(), self.flusher.take()];
-        for waker in wakers.into_iter().flatten() {
+        for waker in [self.reader.take(), self.writer.take()].into_iter().flatten() {
             waker.wake();
         }
     }
@@ -92,7 +87,6 @@ impl Shared {
         let state = State {
             connection,
             streams: BTreeMap::new(),
-            flushing: Vec::new(),
             peer: None,
             closed: None,
             closing: Vec::new(),
@@ -263,9 +257,7 @@ impl Shared {
         }
         match state.connection.stream(id) {
             Some(stream) if !stream.is_flushed() => {
-                if handle.flusher.replace(cx.waker().clone()).is_none() {
-                    state.flushing.push(id);
-                }
+                handle.writer = Some(cx.waker().clone());
                 self.kick(state);
                 Poll::Pending
             }
@@ -333,20 +325,6 @@ impl State {
                 waker.wake();
             }
         }
-        self.wake_flushed();
-    }
-
-    fn wake_flushed(&mut self) {
-        let Self { connection, streams, flushing, .. } = self;
-        flushing.retain(|id| {
-            let Some(handle) = streams.get_mut(id) else { return false };
-            let waits = handle.flusher.is_some()
-                && connection.stream(*id).is_some_and(|stream| !stream.is_flushed());
-            if !waits && let Some(waker) = handle.flusher.take() {
-                waker.wake();
-            }
-            waits
-        });
     }
 
     fn close(&mut self, error: Error) {

@@ -1,7 +1,7 @@
 //! The one cipher of the wire, ChaCha20-Poly1305, behind a trait.
 
-use chacha20poly1305::aead::AeadInPlace;
-use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
+#[cfg(not(target_arch = "wasm32"))]
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit, aead::AeadInPlace};
 
 /// Length in bytes of an authentication tag.
 pub const TAG: usize = 16;
@@ -26,18 +26,27 @@ pub trait Ciphers: Send + Sync {
     fn chacha20poly1305(&self, key: &[u8; 32]) -> Box<dyn Aead>;
 }
 
-/// The cipher that runs everywhere: pure Rust, with SIMD where the crate has it.
+/// The cipher that runs everywhere: pure Rust and vectors. In WebAssembly, where
+/// RustCrypto's ChaCha20 has no vectors, that part is ours.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RustCrypto;
 
 impl Ciphers for RustCrypto {
+    #[cfg(not(target_arch = "wasm32"))]
     fn chacha20poly1305(&self, key: &[u8; 32]) -> Box<dyn Aead> {
         Box::new(Portable(ChaCha20Poly1305::new(key.into())))
     }
+
+    #[cfg(target_arch = "wasm32")]
+    fn chacha20poly1305(&self, key: &[u8; 32]) -> Box<dyn Aead> {
+        Box::new(super::vector::Vector::new(key))
+    }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 struct Portable(ChaCha20Poly1305);
 
+#[cfg(not(target_arch = "wasm32"))]
 impl Portable {
     fn seal_with(&mut self, nonce: [u8; 12], known: &[u8], data: &mut [u8]) -> [u8; TAG] {
         self.0
@@ -59,6 +68,7 @@ impl Portable {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 impl Aead for Portable {
     fn seal(&mut self, nonce: u64, data: &mut [u8]) -> [u8; TAG] {
         self.seal_with(expand(nonce), &[], data)
@@ -69,7 +79,7 @@ impl Aead for Portable {
     }
 }
 
-fn expand(nonce: u64) -> [u8; 12] {
+pub(super) fn expand(nonce: u64) -> [u8; 12] {
     let mut bytes = [0; 12];
     bytes[4..].copy_from_slice(&nonce.to_le_bytes());
     bytes

@@ -9,6 +9,8 @@ mod error;
 pub mod noise;
 pub mod plaintext;
 pub mod pnet;
+#[cfg(any(test, target_arch = "wasm32"))]
+mod vector;
 
 pub use cipher::{Aead, Ciphers, RustCrypto, TAG};
 pub use error::Error;

@@ -1,0 +1,161 @@
+//! Writes inputs that honest peers send as seeds: `seeds DIRECTORY`.
+
+use std::fs;
+use std::path::Path;
+
+use polypeer::identity::{PeerRecord, SignedEnvelope};
+use polypeer::muxer::yamux::{Config, Role as Side, Yamux};
+use polypeer::negotiate::Dialer;
+use polypeer::security::Role;
+use polypeer::security::noise::Handshake;
+use polypeer::security::plaintext;
+use polypeer::wire::varint;
+use polypeer::{Instant, Keypair, Multiaddr, Rng};
+use polypeer_fuzz::{keypair, noise_config, upgrade};
+
+const ADDRESSES: [&str; 8] = [
+    "/ip4/192.0.2.1/tcp/4001",
+    "/ip6/2001:db8::1/udp/4001/quic-v1",
+    "/dns4/relay.example/tcp/443/tls/sni/relay.example/ws",
+    "/ip6zone/eth0/ip6/fe80::1/tcp/1",
+    "/unix/%2Frun%2Fpeer.sock",
+    "/ip4/192.0.2.1/udp/9/webrtc-direct/certhash/uEiAkH5a4DPGKUuOBjYw0CgwjvcJCJMD2K_1aluKR_tpevQ",
+    "/ip4/192.0.2.1/tcp/1/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo/p2p-circuit",
+    "/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1234",
+];
+
+/// A length-delimited field of a protobuf, with a number below 16.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    varint::encode(bytes.len() as u64, &mut out);
+    out.extend_from_slice(bytes);
+    out
+}
+
+fn lines(names: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    Dialer::new(vec![names[0].into()], &mut out).unwrap();
+    for name in &names[1..] {
+        varint::encode(name.len() as u64 + 1, &mut out);
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'\n');
+    }
+    out
+}
+
+/// What a Yamux client sends that opens a stream and says `text` on it.
+fn frames(text: &[u8]) -> Vec<u8> {
+    let mut yamux = Yamux::new(Config::default(), Side::Client, Instant::ZERO);
+    let stream = yamux.open().unwrap();
+    let mut view = yamux.stream(stream).unwrap();
+    view.write(text).unwrap();
+    view.finish();
+    yamux.ping(Instant::ZERO);
+    let mut out = Vec::new();
+    while yamux.transmit(Instant::ZERO, &mut out, 1 << 16) > 0 {}
+    out
+}
+
+fn noise() -> [Vec<u8>; 3] {
+    let (mut first, mut second, mut third) = (Vec::new(), Vec::new(), Vec::new());
+    let mut a = Handshake::new(noise_config(Role::Initiator), &mut first).unwrap();
+    let mut b = Handshake::new(noise_config(Role::Responder), &mut second).unwrap();
+    b.receive(&first, &mut second).unwrap();
+    a.receive(&second, &mut third).unwrap();
+    [first, second, third]
+}
+
+/// `data` in one piece, behind the byte that says so.
+fn whole(data: &[u8]) -> Vec<u8> {
+    [&[0], data].concat()
+}
+
+fn main() {
+    let directory = std::env::args().nth(1).expect("a directory for the seeds");
+    let write = |target: &str, seeds: &[Vec<u8>]| {
+        let folder = Path::new(&directory).join(target);
+        fs::create_dir_all(&folder).unwrap();
+        for (number, seed) in seeds.iter().enumerate() {
+            fs::write(folder.join(format!("seed-{number}")), seed).unwrap();
+        }
+    };
+    let mut rng = Rng::from_number(3);
+    let keys =
+        [keypair(1), Keypair::generate_secp256k1(&mut rng), Keypair::generate_ecdsa(&mut rng)];
+    let addresses: Vec<Multiaddr> = ADDRESSES.iter().map(|text| text.parse().unwrap()).collect();
+    let binary: Vec<Vec<u8>> = addresses.iter().map(|a| a.as_bytes().to_vec()).collect();
+    let text = |list: &[&str]| list.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
+
+    write("varint", &[vec![0], vec![0x80, 1], vec![0xff; 9]]);
+    let answers = lines(&["/a"]).len() - 4;
+    let header = &lines(&["/a"])[..answers];
+    write("multistream_dialer", &[whole(&[header, b"\x03na\n\x03/b\n"].concat())]);
+    write("multistream_listener", &[whole(&lines(&["/a", "ls", "/c", "/b"]))]);
+
+    let [first, second, third] = noise();
+    write("noise_initiator", &[whole(&second)]);
+    write("noise_responder", &[whole(&first), whole(&[first.clone(), third].concat())]);
+    let extensions = [field(2, b"/yamux/1.0.0"), field(1, &[0x12; 34])].concat();
+    let payload = |key: &Keypair| {
+        [field(1, &key.public().to_protobuf()), field(2, &[7; 64]), field(4, &extensions)].concat()
+    };
+    write("noise_payload", &keys.each_ref().map(payload));
+    write("noise_opener", &[[&[0, 20][..], &[1; 20], &[0, 16], &[2; 16]].concat()]);
+    let mut exchange = Vec::new();
+    plaintext::Handshake::new(&keys[0].public(), None, &mut exchange);
+    write("plaintext", &[whole(&exchange)]);
+    let file = |encoding: &str, key: &str| {
+        format!("/key/swarm/psk/1.0.0/\n/{encoding}/\n{key}\n").into_bytes()
+    };
+    let key = "A".repeat(43) + "=";
+    write(
+        "swarm_key",
+        &[file("base16", &"0f".repeat(32)), file("base64", &key), file("bin", &key[..32])],
+    );
+
+    let wire = frames(b"hello");
+    write("yamux_header", &[wire[..12].to_vec()]);
+    write("yamux", &[whole(&wire), [&[5], &*wire].concat()]);
+    write("multiaddr_bytes", &binary);
+    write("multiaddr_text", &text(&ADDRESSES));
+    let id = keys[1].peer_id();
+    let id_texts = [id.to_string(), id.to_cid(), keys[0].peer_id().to_string()];
+    write("peer_id", &id_texts.map(String::into_bytes));
+    let public = keys.each_ref().map(|key| key.public().to_protobuf());
+    let private = keys.each_ref().map(|key| key.to_protobuf().to_vec());
+    write("key", &[public, private].concat());
+    write("base", &text(&["bnbswy3dp", "f68656c6c6f", "uaGVsbG8", "StV1DL6CwTryKyV", "k2k4r8"]));
+
+    let envelopes = keys.each_ref().map(|key| {
+        SignedEnvelope::seal(key, "domain", b"type", b"payload".to_vec()).unwrap().to_bytes()
+    });
+    write("envelope", &envelopes);
+    let record = PeerRecord::seal(&keys[0], 7, addresses).unwrap();
+    write("peer_record", &[record.to_bytes(), record.envelope().payload().to_vec()]);
+
+    let message = [
+        field(1, &keypair(7).public().to_protobuf()),
+        field(2, &binary[0]),
+        field(3, b"/echo/1.0.0"),
+        field(4, &binary[1]),
+        field(5, b"ipfs/0.1.0"),
+        field(6, b"agent"),
+        field(8, &record.to_bytes()),
+    ]
+    .concat();
+    write("identify", std::slice::from_ref(&message));
+    let stream = |name: &str, data: &[u8]| frames(&[lines(&[name]), data.to_vec()].concat());
+    let mut sized = Vec::new();
+    varint::encode(message.len() as u64, &mut sized);
+    sized.extend_from_slice(&message);
+    write(
+        "connection",
+        &[
+            [&[0, 0], &*upgrade(), &frames(b"hello")].concat(),
+            [&[1, 0], &*stream("/echo/1.0.0", b"hello")].concat(),
+            [&[1, 50], &*stream("/ipfs/ping/1.0.0", &[9; 32])].concat(),
+            [&[1, 0], &*stream("/ipfs/id/push/1.0.0", &sized)].concat(),
+            [&[1, 7], &*stream("/ipfs/id/1.0.0", b"")].concat(),
+        ],
+    );
+}

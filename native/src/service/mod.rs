@@ -1,5 +1,0 @@
-//! Protocols that a server offers, over streams of the node.
-
-pub mod echo;
-pub mod perf;
-pub mod room;
