@@ -5,10 +5,12 @@
 mod ciphers;
 mod endpoint;
 mod io;
+pub mod keys;
 mod listener;
 mod memory;
 mod platform;
 mod resolve;
+pub mod service;
 mod tcp;
 mod tls;
 mod websocket;

@@ -1,3 +1,7 @@
-//! The program `polypeer`.
+//! The program `polypeer`: a libp2p server and tools around it.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

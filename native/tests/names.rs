@@ -107,9 +107,8 @@ async fn endless_records_come_to_an_end() {
     let names = names();
     let host = host(&names);
     // A record that points to itself, and records that each point to many more.
-    let fan = |name: &str| {
-        (0..100).map(|i| format!("dnsaddr=/dnsaddr/{i}.{name}")).collect::<Vec<_>>()
-    };
+    let fan =
+        |name: &str| (0..100).map(|i| format!("dnsaddr=/dnsaddr/{i}.{name}")).collect::<Vec<_>>();
     let mut texts = BTreeMap::from([
         ("_dnsaddr.loop.example".into(), vec!["dnsaddr=/dnsaddr/loop.example".into()]),
         ("_dnsaddr.fan.example".into(), fan("fan.example")),

@@ -1,9 +1,10 @@
 // Chromium for tests: one browser, pages served from loopback (a secure context,
 // so that WebCrypto is there), scripts bundled by esbuild.
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { extname, join, normalize, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { chromium as engine } from 'playwright-core'
 import { chromium } from '../../scripts/chromium.mjs'
@@ -69,11 +70,45 @@ export async function bundlePage(entry, { alias = {} } = {}) {
     platform: 'browser',
     target: 'es2022',
     minify: true,
-    loader: { '.wasm': 'file' },
-    assetNames: '[name]',
     alias,
     logLevel: 'error',
   })
   await writeFile(join(folder, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>')
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
+const tests = fileURLToPath(new URL('..', import.meta.url))
+const wasm = join(tests, '../js/generated/core_bg.wasm')
+
+/**
+ * Opens a page with the test peer of `peer` ("js" or "polypeer"). `run` calls one of
+ * the functions of peers/browser/page.mjs there; `close` closes all that belongs to it.
+ */
+export async function openPage(browser, peer) {
+  const adapter = join(tests, 'peers', { js: 'js', polypeer: 'polypeer-node' }[peer], 'adapter.mjs')
+  const bundle = await bundlePage(join(tests, 'peers/browser/page.mjs'), { alias: { adapter } })
+  if (peer === 'polypeer') {
+    // Where a bundler that knows no assets leaves the package looking for its module.
+    await mkdir(join(bundle.folder, 'generated'))
+    await copyFile(wasm, join(bundle.folder, 'generated/core_bg.wasm'))
+  }
+  const server = await serveFolder(bundle.folder)
+  const page = await browser.newPage()
+  const errors = []
+  page.on('pageerror', (error) => errors.push(error.message))
+  await page.goto(server.url)
+  await page
+    .waitForFunction(() => 'testPeer' in globalThis)
+    .catch((error) => {
+      throw new Error(`the page did not start: ${errors.join('; ')}`, { cause: error })
+    })
+  return {
+    page,
+    run: (name, ...args) => page.evaluate(([name, args]) => globalThis.testPeer[name](...args), [name, args]),
+    async close() {
+      await page.close()
+      await server.close()
+      await bundle.remove()
+    },
+  }
 }

@@ -46,6 +46,8 @@ pub(super) struct Shared {
 struct State {
     connection: Connection,
     streams: BTreeMap<StreamId, Handle>,
+    /// Streams whose users wait until all that they wrote is on its way.
+    flushing: Vec<StreamId>,
     peer: Option<PeerId>,
     closed: Option<Error>,
     closing: Vec<Waker>,
@@ -56,6 +58,8 @@ struct State {
 struct Handle {
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Set while the stream is in [`State::flushing`].
+    flusher: Option<Waker>,
     agreed: Option<Name>,
     failed: Option<StreamError>,
     reset: bool,
@@ -64,7 +68,8 @@ struct Handle {
 
 impl Handle {
     fn wake(&mut self) {
-        for waker in [self.reader.take(), self.writer.take()].into_iter().flatten() {
+        let wakers = [self.reader.take(), self.writer.take(), self.flusher.take()];
+        for waker in wakers.into_iter().flatten() {
             waker.wake();
         }
     }
@@ -87,6 +92,7 @@ impl Shared {
         let state = State {
             connection,
             streams: BTreeMap::new(),
+            flushing: Vec::new(),
             peer: None,
             closed: None,
             closing: Vec::new(),
@@ -257,7 +263,9 @@ impl Shared {
         }
         match state.connection.stream(id) {
             Some(stream) if !stream.is_flushed() => {
-                handle.writer = Some(cx.waker().clone());
+                if handle.flusher.replace(cx.waker().clone()).is_none() {
+                    state.flushing.push(id);
+                }
                 self.kick(state);
                 Poll::Pending
             }
@@ -325,6 +333,20 @@ impl State {
                 waker.wake();
             }
         }
+        self.wake_flushed();
+    }
+
+    fn wake_flushed(&mut self) {
+        let Self { connection, streams, flushing, .. } = self;
+        flushing.retain(|id| {
+            let Some(handle) = streams.get_mut(id) else { return false };
+            let waits = handle.flusher.is_some()
+                && connection.stream(*id).is_some_and(|stream| !stream.is_flushed());
+            if !waits && let Some(waker) = handle.flusher.take() {
+                waker.wake();
+            }
+            waits
+        });
     }
 
     fn close(&mut self, error: Error) {

@@ -1,0 +1,203 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use polypeer::address::Multiaddr;
+
+/// Exit codes, as `--help` tells them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  success
+  1  the command failed while it ran
+  2  the command line is wrong
+  3  the peer cannot be reached
+  4  the key file is missing, in the way or of no use
+  5  an address cannot be listened on";
+
+/// A libp2p peer: serve, measure, make keys.
+#[derive(Debug, Parser)]
+#[command(name = "polypeer", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// Print one JSON object a line, for programs to read.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a server: ping, identify, echo and the chat room of the demo.
+    ///
+    /// Without --listen it listens on all interfaces, IPv4 and IPv6: on port 4001
+    /// for TCP and on port 4002 for WebSocket. It makes a key if there is none,
+    /// and runs until it is interrupted.
+    #[command(after_help = EXIT_CODES)]
+    Serve(Serve),
+    /// Print the PeerId of the key.
+    #[command(after_help = EXIT_CODES)]
+    Id(KeyFile),
+    /// Make a private key. An existing file is never overwritten.
+    #[command(after_help = EXIT_CODES)]
+    Keygen(Keygen),
+    /// Ping a peer.
+    #[command(after_help = EXIT_CODES)]
+    Ping(Ping),
+    /// Measure the throughput to a peer that runs `polypeer serve --perf`, or
+    /// another libp2p peer that speaks /perf/1.0.0.
+    #[command(after_help = EXIT_CODES)]
+    Perf(Perf),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeyFile {
+    /// The private key, in libp2p's protobuf form
+    /// [default: ~/.config/polypeer/key, by the rules of the XDG]
+    #[arg(long, value_name = "FILE", env = "POLYPEER_KEY")]
+    pub(super) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    pub(super) key: KeyFile,
+
+    /// Listen here, for instance /ip4/127.0.0.1/tcp/0/ws; may be repeated.
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(super) listen: Vec<Multiaddr>,
+
+    /// Serve /perf/1.0.0 too, which lets anybody make this server work: only for
+    /// networks that are trusted.
+    #[arg(long)]
+    pub(super) perf: bool,
+
+    /// The certificate chain for secure WebSocket (/tls/ws), in PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate_key")]
+    pub(super) certificate: Option<PathBuf>,
+
+    /// The private key of the certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(super) certificate_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Keygen {
+    #[command(flatten)]
+    pub(super) key: KeyFile,
+
+    /// The kind of key; ed25519 is understood everywhere.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum Kind {
+    #[default]
+    Ed25519,
+    Secp256k1,
+    /// On the curve P-256.
+    Ecdsa,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Ping {
+    #[command(flatten)]
+    pub(super) target: Target,
+
+    /// How many times.
+    #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) count: u32,
+
+    /// Seconds between pings.
+    #[arg(short, long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub(super) interval: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Perf {
+    #[command(flatten)]
+    pub(super) target: Target,
+
+    /// Send this much; K, M and G mean KiB, MiB and GiB.
+    #[arg(short, long, value_name = "BYTES", default_value = "256M", value_parser = bytes)]
+    pub(super) upload: u64,
+
+    /// Receive this much.
+    #[arg(short, long, value_name = "BYTES", default_value = "256M", value_parser = bytes)]
+    pub(super) download: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// The address of the peer, for instance /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW…
+    #[arg(value_name = "ADDR", value_parser = address)]
+    pub(super) address: Multiaddr,
+
+    /// Trust the certificates in this PEM file, too, for secure WebSocket.
+    #[arg(long, value_name = "FILE")]
+    pub(super) roots: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<Multiaddr, String> {
+    text.parse().map_err(|error: polypeer::address::ParseError| {
+        // The place, marked under the address.
+        let before = text.get(..error.offset).unwrap_or(text).chars().count();
+        format!("{}\n  {text}\n  {:before$}^", error.kind, "")
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((index, letter)) if letter.is_ascii_alphabetic() => {
+            (&text[..index], Some(letter.to_ascii_uppercase()))
+        }
+        _ => (text, None),
+    };
+    let shift = match unit {
+        None | Some('B') => 0,
+        Some('K') => 10,
+        Some('M') => 20,
+        Some('G') => 30,
+        Some(other) => return Err(format!("unknown unit {other}; use K, M or G")),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a number of bytes".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too many bytes".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn amounts() {
+        assert_eq!(bytes("0"), Ok(0));
+        assert_eq!(bytes("10"), Ok(10));
+        assert_eq!(bytes("2k"), Ok(2048));
+        assert_eq!(bytes("3G"), Ok(3 << 30));
+        for wrong in ["", "M", "1.5M", "-1", "1T", "1é", "99999999999G"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_address_is_pointed_at() {
+        let error = address("/ip4/127.0.0.1/tpc/4001").unwrap_err();
+        assert!(error.contains("tpc"), "{error}");
+        assert!(error.ends_with('^'), "{error}");
+    }
+}

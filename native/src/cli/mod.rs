@@ -1,0 +1,112 @@
+//! The commands of the program.
+
+mod args;
+mod client;
+mod key;
+mod output;
+mod perf;
+mod ping;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use polypeer::address::Multiaddr;
+use polypeer::facade::platform::TransportError;
+use polypeer::node::DialError;
+use polypeer_native::CertificateError;
+use polypeer_native::keys::KeyError;
+use polypeer_native::service::perf::PerfError;
+
+use args::{Arguments, Command};
+use output::Output;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("cannot start: {0}")]
+    Start(std::io::Error),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("no home directory is known")]
+    NoHome,
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error("{0}")]
+    Listen(TransportError),
+    #[error("cannot reach {address}: {source}")]
+    Dial { address: Multiaddr, source: DialError },
+    #[error("{lost} of {sent} pings were lost")]
+    Lost { lost: u32, sent: u32 },
+    #[error("the measurement failed: {0}")]
+    Perf(#[from] PerfError),
+}
+
+impl Failure {
+    /// The exit code; `--help` has the list.
+    fn exit(&self) -> u8 {
+        match self {
+            Self::Start(_) | Self::Certificate(_) | Self::Lost { .. } | Self::Perf(_) => 1,
+            Self::Dial { .. } => 3,
+            Self::Key(_) | Self::NoHome => 4,
+            Self::Listen(_) => 5,
+        }
+    }
+
+    /// A stable name for programs.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "start",
+            Self::Key(KeyError::Missing(_)) => "key-missing",
+            Self::Key(KeyError::Exists(_)) => "key-exists",
+            Self::Key(_) | Self::NoHome => "key",
+            Self::Certificate(_) => "certificate",
+            Self::Listen(_) => "listen",
+            Self::Dial { .. } => "dial",
+            Self::Lost { .. } => "lost",
+            Self::Perf(_) => "perf",
+        }
+    }
+
+    /// What may help.
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Key(KeyError::Missing(_)) => {
+                Some("Make one with `polypeer keygen`, or name another with --key.")
+            }
+            Self::Key(KeyError::Exists(_)) | Self::NoHome => Some("Name another file with --key."),
+            Self::Listen(_) => Some("Choose other addresses with --listen."),
+            Self::Perf(PerfError::Open(_)) => {
+                Some("The peer must offer perf: `polypeer serve --perf`.")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Runs the program.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(arguments.json);
+    let result = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(carry_out(arguments.command, output)),
+        Err(error) => Err(Failure::Start(error)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.fail(&failure);
+            ExitCode::from(failure.exit())
+        }
+    }
+}
+
+async fn carry_out(command: Command, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Serve(arguments) => serve::run(arguments, output).await,
+        Command::Id(file) => key::id(&file, output),
+        Command::Keygen(arguments) => key::generate(&arguments, output),
+        Command::Ping(arguments) => ping::run(arguments, output).await,
+        Command::Perf(arguments) => perf::run(arguments, output).await,
+    }
+}

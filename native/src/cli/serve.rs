@@ -1,0 +1,173 @@
+//! `polypeer serve`.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::StreamExt;
+use polypeer::Keypair;
+use polypeer::address::Multiaddr;
+use polypeer::facade::Node;
+use polypeer::facade::platform::TransportError;
+use polypeer::node::{Config, Direction, Event};
+use polypeer_native::service::{echo, perf, room};
+use polypeer_native::{Native, Options, ServerCertificate, keys};
+use serde_json::json;
+
+use super::args::Serve;
+use super::output::Output;
+use super::{Failure, key};
+
+/// Where a server listens if it is not told: on all interfaces, at fixed ports.
+const DEFAULT_LISTEN: [&str; 4] = [
+    "/ip4/0.0.0.0/tcp/4001",
+    "/ip6/::/tcp/4001",
+    "/ip4/0.0.0.0/tcp/4002/ws",
+    "/ip6/::/tcp/4002/ws",
+];
+
+/// How long saying goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure> {
+    // Heard from the start, so that none is lost.
+    let mut interrupted = Interrupted::new().map_err(Failure::Start)?;
+    let path = key::path(&arguments.key)?;
+    let loaded = keys::load_or_create(&path, || Keypair::generate_ed25519(&mut key::rng()))?;
+    key::warn_if_exposed(&loaded, &path, output);
+
+    let certificate = match (&arguments.certificate, &arguments.certificate_key) {
+        (Some(chain), Some(key)) => Some(ServerCertificate::from_files(chain, key)?),
+        _ => None,
+    };
+    let host = Native::new(Options { certificate, ..Options::default() });
+    let mut config = Config::new(loaded.keypair);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    config.first_sequence = u64::try_from(since.as_millis()).unwrap_or_default();
+    let node = Node::start(Arc::new(host), config);
+    let mut events = node.events();
+    echo::serve(&node);
+    room::serve(&node);
+    if arguments.perf {
+        perf::serve(&node);
+    }
+
+    let addresses = listen(&node, &arguments.listen).await?;
+    announce(&node, &addresses, output);
+    loop {
+        tokio::select! {
+            () = interrupted.next() => break,
+            event = events.next() => match event {
+                Some(event) => report(&event, output),
+                None => break,
+            },
+        }
+    }
+    // A second interruption does not wait for goodbyes.
+    tokio::select! {
+        _ = tokio::time::timeout(GOODBYE, node.close()) => {}
+        () = interrupted.next() => {}
+    }
+    output.print(json!({ "event": "closed" }), || "Closed".into());
+    Ok(())
+}
+
+/// Listens where asked to, or by default where this machine can.
+async fn listen(node: &Node, asked: &[Multiaddr]) -> Result<Vec<Multiaddr>, Failure> {
+    let mut reachable = Vec::new();
+    for address in asked {
+        reachable.extend(node.listen(address.clone()).await.map_err(Failure::Listen)?);
+    }
+    if asked.is_empty() {
+        for address in DEFAULT_LISTEN.iter().filter_map(|text| text.parse::<Multiaddr>().ok()) {
+            match node.listen(address).await {
+                Ok(addresses) => reachable.extend(addresses),
+                // Machines without IPv6 are still common.
+                Err(TransportError::Listen { source, .. }) if lacks_family(&source) => {}
+                Err(error) => return Err(Failure::Listen(error)),
+            }
+        }
+    }
+    Ok(reachable)
+}
+
+fn lacks_family(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        // What Linux says when IPv6 is switched off: address family not supported.
+        || error.raw_os_error() == Some(97)
+}
+
+fn announce(node: &Node, addresses: &[Multiaddr], output: Output) {
+    let peer = *node.peer_id();
+    let full: Vec<String> =
+        addresses.iter().map(|address| address.with_peer(peer).to_string()).collect();
+    let value = json!({ "event": "listening", "peer": peer.to_string(), "addresses": full });
+    output.print(value, || {
+        let mut text = format!("I am {peer}\nListening on");
+        for address in &full {
+            text.push_str("\n  ");
+            text.push_str(address);
+        }
+        text
+    });
+}
+
+fn report(event: &Event, output: Output) {
+    match event {
+        Event::Connected { peer, direction, remote, .. } => {
+            let inbound = *direction == Direction::Inbound;
+            let value = json!({
+                "event": "connected", "peer": peer.to_string(),
+                "address": remote.to_string(), "inbound": inbound,
+            });
+            output.print(value, || format!("+ {peer} at {remote}"));
+        }
+        Event::Disconnected { peer, reason, .. } => {
+            let value = json!({
+                "event": "disconnected", "peer": peer.to_string(), "reason": reason.to_string(),
+            });
+            output.print(value, || format!("- {peer}: {reason}"));
+        }
+        _ => {}
+    }
+}
+
+/// SIGINT (Ctrl-C) and SIGTERM.
+struct Interrupted {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Interrupted {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        // Without the signal there is only the hard way to end us.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

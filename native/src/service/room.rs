@@ -1,0 +1,294 @@
+//! `/polypeer/chat/1.0.0`: one room, in which everybody hears everybody else.
+//!
+//! A stream is a member. Both directions carry messages: a varint length, then that
+//! many bytes of JSON in UTF-8.
+//!
+//! - A member sends `{"text": "…"}`; other fields are ignored.
+//! - The room sends `{"from", "text", "at", "members"}`: the PeerId of the sender,
+//!   which its connection has proved; what it said; when the room heard it, in
+//!   milliseconds of Unix time; and how many are in the room.
+//! - The first message to a new member is the room's own welcome, `from` the
+//!   server. It tells `members`, the new one counted.
+//!
+//! A member that breaks the form, or does not read what it is sent, is shown the
+//! door: its stream is reset.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use polypeer::PeerId;
+use polypeer::facade::Node;
+use polypeer::wire::varint;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// The protocol's name.
+pub const NAME: &str = "/polypeer/chat/1.0.0";
+
+/// The longest message of a member, in bytes: a few screens of text.
+pub const MAX_MESSAGE: usize = 4 * 1024;
+
+/// Members at a time. Each message goes to all of them, so this bounds what one
+/// line costs.
+pub const MAX_MEMBERS: usize = 1000;
+
+/// Members at a time that are one peer: several tabs of one browser may share it.
+pub const MAX_MEMBERS_PER_PEER: usize = 8;
+
+/// Messages that wait for a member to read them; one that is further behind is
+/// dropped. So a member holds 256 KiB of the server at most.
+pub const MAX_WAITING: usize = 64;
+
+/// Messages that a member may send at once, and then one every [`REFILL`]. The room
+/// does not read faster, which slows the sender down and nobody else.
+pub const BURST: u32 = 20;
+
+/// See [`BURST`].
+pub const REFILL: Duration = Duration::from_millis(200);
+
+/// What a member sends.
+#[derive(Deserialize)]
+struct Said {
+    text: String,
+}
+
+/// What the room sends.
+#[derive(Serialize)]
+struct Heard<'a> {
+    from: &'a str,
+    text: &'a str,
+    at: u64,
+    members: usize,
+}
+
+/// Why a member has to leave.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RoomError {
+    /// [`MAX_MEMBERS`] or [`MAX_MEMBERS_PER_PEER`].
+    #[error("the room is full")]
+    Full,
+    /// Over [`MAX_MESSAGE`], or a malformed length.
+    #[error("a message has a length that is not allowed")]
+    Length,
+    /// Not the JSON of a message.
+    #[error("a message is not of the form: {0}")]
+    Form(#[from] serde_json::Error),
+    /// Over [`MAX_WAITING`].
+    #[error("the member does not read what it is sent")]
+    Slow,
+    /// The stream broke.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A room. Clones are the same one.
+#[derive(Clone)]
+pub struct Room {
+    host: PeerId,
+    members: Arc<Mutex<Members>>,
+}
+
+#[derive(Default)]
+struct Members {
+    next: u64,
+    present: BTreeMap<u64, Member>,
+}
+
+struct Member {
+    peer: PeerId,
+    /// Whole messages with their lengths, each shared by all who get it.
+    outbox: mpsc::Sender<Arc<[u8]>>,
+    /// Dropped with the member, which its task hears.
+    _stays: oneshot::Sender<()>,
+}
+
+/// Opens a room on `node`.
+pub fn serve(node: &Node) -> Room {
+    let room = Room::new(*node.peer_id());
+    let inside = room.clone();
+    node.handle(NAME, move |stream| {
+        let room = inside.clone();
+        async move {
+            let Some(peer) = stream.peer_id() else { return };
+            // Why a member left is known to it, or of no interest to the others.
+            let _ = room.host(peer, stream).await;
+        }
+    });
+    room
+}
+
+impl Room {
+    /// An empty room whose own messages come from `host`.
+    pub fn new(host: PeerId) -> Self {
+        Self { host, members: Arc::default() }
+    }
+
+    /// How many are in the room.
+    pub fn members(&self) -> usize {
+        self.with(|members| members.present.len())
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Members) -> T) -> T {
+        // Every change of the map is whole.
+        change(&mut self.members.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets `peer` take part until it leaves, which is no error, or has to.
+    pub async fn host(
+        &self,
+        peer: PeerId,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+    ) -> Result<(), RoomError> {
+        let (id, inbox, door) = self.enter(peer)?;
+        let _leave = Leave { room: self, id };
+        let (reader, mut writer) = stream.split();
+        tokio::select! {
+            left = self.listen_to(id, peer, reader) => left?,
+            left = hear(inbox, &mut writer) => return left,
+            _ = door => return Err(RoomError::Slow),
+        }
+        Ok(writer.close().await?)
+    }
+
+    /// A new member: its number, what it is to hear, and what completes when it is
+    /// shown the door.
+    fn enter(
+        &self,
+        peer: PeerId,
+    ) -> Result<(u64, mpsc::Receiver<Arc<[u8]>>, oneshot::Receiver<()>), RoomError> {
+        let (outbox, inbox) = mpsc::channel(MAX_WAITING);
+        let (stays, door) = oneshot::channel();
+        self.with(|members| {
+            let own = members.present.values().filter(|member| member.peer == peer).count();
+            if members.present.len() >= MAX_MEMBERS || own >= MAX_MEMBERS_PER_PEER {
+                return Err(RoomError::Full);
+            }
+            let count = members.present.len() + 1;
+            let welcome = message(&self.host, "Welcome", count)?;
+            // The channel is new and has room.
+            let _ = outbox.try_send(welcome);
+            let id = members.next;
+            members.next += 1;
+            members.present.insert(id, Member { peer, outbox, _stays: stays });
+            Ok((id, inbox, door))
+        })
+    }
+
+    /// Passes on what a member says, until it has nothing more to say.
+    async fn listen_to(
+        &self,
+        id: u64,
+        peer: PeerId,
+        mut reader: impl AsyncRead + Unpin,
+    ) -> Result<(), RoomError> {
+        let mut pace = Pace::new();
+        while let Some(bytes) = read_message(&mut reader).await? {
+            pace.step().await;
+            let said: Said = serde_json::from_slice(&bytes)?;
+            self.with(|members| {
+                let heard = message(&peer, &said.text, members.present.len())?;
+                // Whoever is too far behind to hear this leaves.
+                members.present.retain(|other, member| {
+                    *other == id || member.outbox.try_send(heard.clone()).is_ok()
+                });
+                Ok::<_, RoomError>(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes a member out of the room, whatever ended its stay.
+struct Leave<'a> {
+    room: &'a Room,
+    id: u64,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.room.with(|members| members.present.remove(&self.id));
+    }
+}
+
+/// Sends a member what others say.
+async fn hear(
+    mut inbox: mpsc::Receiver<Arc<[u8]>>,
+    mut writer: impl AsyncWrite + Unpin,
+) -> Result<(), RoomError> {
+    while let Some(message) = inbox.recv().await {
+        writer.write_all(&message).await?;
+        if inbox.is_empty() {
+            writer.flush().await?;
+        }
+    }
+    Err(RoomError::Slow)
+}
+
+/// One message with its length.
+fn message(from: &PeerId, text: &str, members: usize) -> Result<Arc<[u8]>, RoomError> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    let json = serde_json::to_vec(&Heard { from: &from.to_string(), text, at, members })?;
+    let mut bytes = Vec::with_capacity(json.len() + 2);
+    varint::encode(json.len() as u64, &mut bytes);
+    bytes.extend_from_slice(&json);
+    Ok(bytes.into())
+}
+
+/// The next message, or `None` at the end between two.
+async fn read_message(reader: &mut (impl AsyncRead + Unpin)) -> Result<Option<Vec<u8>>, RoomError> {
+    let mut head = Vec::new();
+    let length = loop {
+        let mut byte = [0];
+        if reader.read(&mut byte).await? == 0 {
+            return if head.is_empty() { Ok(None) } else { Err(RoomError::Length) };
+        }
+        head.extend_from_slice(&byte);
+        match varint::decode(&head) {
+            Ok(Some((length, _))) => break length,
+            Ok(None) => {}
+            Err(_) => return Err(RoomError::Length),
+        }
+    };
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if length > MAX_MESSAGE {
+        return Err(RoomError::Length);
+    }
+    let mut bytes = vec![0; length];
+    reader.read_exact(&mut bytes).await?;
+    Ok(Some(bytes))
+}
+
+/// A bucket of [`BURST`] tokens, filled by one every [`REFILL`].
+struct Pace {
+    tokens: u32,
+    filled: Instant,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { tokens: BURST, filled: Instant::now() }
+    }
+
+    /// Takes a token, waits for one if there is none.
+    async fn step(&mut self) {
+        while self.tokens < BURST && self.filled.elapsed() >= REFILL {
+            self.tokens += 1;
+            self.filled += REFILL;
+        }
+        if self.tokens == BURST {
+            self.filled = Instant::now();
+        }
+        if self.tokens == 0 {
+            self.filled += REFILL;
+            tokio::time::sleep_until(self.filled).await;
+        } else {
+            self.tokens -= 1;
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The program as its user meets it: what it prints, its exit codes, its files.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polypeer"));
+    command.args(arguments).env_remove("POLYPEER_KEY").env_remove("XDG_CONFIG_HOME");
+    command
+}
+
+/// Runs it to its end, with its home in `home`.
+fn run(home: &Path, arguments: &[&str]) -> Output {
+    program(arguments).env("HOME", home).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The objects, one a line.
+fn objects(bytes: &[u8]) -> Vec<Value> {
+    text(bytes).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A server in the background, interrupted when dropped.
+struct Server {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Server {
+    fn start(home: &Path, arguments: &[&str]) -> (Self, Value) {
+        let mut command = program(&["--json", "serve"]);
+        command.args(arguments).env("HOME", home).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut server = Self { child, lines };
+        let listening = server.next().expect("the server does not start");
+        assert_eq!(listening["event"], "listening");
+        (server, listening)
+    }
+
+    fn next(&mut self) -> Option<Value> {
+        self.lines.next().map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+    }
+
+    /// Sends it a signal as `kill` does.
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn addresses(listening: &Value) -> Vec<String> {
+    let list = listening["addresses"].as_array().unwrap();
+    list.iter().map(|address| address.as_str().unwrap().to_owned()).collect()
+}
+
+const LOOPBACK: [&str; 4] =
+    ["--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/tcp/0/ws"];
+
+#[test]
+fn keys_are_made_shown_and_never_overwritten() {
+    let home = tempfile::tempdir().unwrap();
+    let none = run(home.path(), &["id"]);
+    assert_eq!(none.status.code(), Some(4));
+    assert!(text(&none.stderr).contains("polypeer keygen"), "{}", text(&none.stderr));
+
+    let made = run(home.path(), &["--json", "keygen"]);
+    assert_eq!(made.status.code(), Some(0));
+    let made = &objects(&made.stdout)[0];
+    let file = home.path().join(".config/polypeer/key");
+    assert_eq!(made["key"], file.to_str().unwrap());
+    assert_eq!(made["kind"], "ed25519");
+    let bytes = std::fs::read(&file).unwrap();
+
+    let again = run(home.path(), &["--json", "keygen", "--kind", "ecdsa"]);
+    assert_eq!(again.status.code(), Some(4));
+    assert_eq!(objects(&again.stderr)[0]["error"]["code"], "key-exists");
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+
+    let id = run(home.path(), &["id"]);
+    assert_eq!(text(&id.stdout).trim(), made["peer"]);
+    let id = run(home.path(), &["id", "--json"]);
+    assert_eq!(objects(&id.stdout)[0]["peer"], made["peer"]);
+    assert!(objects(&id.stdout)[0]["cid"].as_str().unwrap().starts_with('b'));
+    assert!(text(&id.stderr).is_empty());
+}
+
+#[test]
+fn every_kind_of_key() {
+    let home = tempfile::tempdir().unwrap();
+    for kind in ["ed25519", "secp256k1", "ecdsa"] {
+        let file = home.path().join(kind);
+        let key = ["--key", file.to_str().unwrap(), "--json"];
+        let made = run(home.path(), &[&["keygen", "--kind", kind], &key[..]].concat());
+        assert_eq!(objects(&made.stdout)[0]["kind"], kind);
+        let id = run(home.path(), &[&["id"], &key[..]].concat());
+        assert_eq!(objects(&id.stdout)[0]["kind"], kind);
+        assert_eq!(objects(&id.stdout)[0]["peer"], objects(&made.stdout)[0]["peer"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn key_files_are_for_their_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("key");
+    let name = file.to_str().unwrap();
+    assert_eq!(run(home.path(), &["keygen", "--key", name]).status.code(), Some(0));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let id = run(home.path(), &["id", "--key", name]);
+    assert_eq!(id.status.code(), Some(0));
+    assert!(text(&id.stderr).contains("chmod 600"), "{}", text(&id.stderr));
+    std::fs::write(&file, "not a key").unwrap();
+    let id = run(home.path(), &["id", "--key", name]);
+    assert_eq!(id.status.code(), Some(4));
+}
+
+#[test]
+fn a_wrong_command_line_is_explained() {
+    let home = tempfile::tempdir().unwrap();
+    for (arguments, expected) in [
+        (&["serv"][..], "serve"),
+        (&["ping", "/ip4/127.0.0.1/tpc/1"], "tpc"),
+        (&["ping", "127.0.0.1"], "slash"),
+        (&["ping", "/ip4/127.0.0.1/tcp/1", "-c", "0"], "-c"),
+        (&["perf", "/ip4/127.0.0.1/tcp/1", "--upload", "1T"], "K, M or G"),
+        (&["serve", "--lisen", "/ip4/127.0.0.1/tcp/0"], "--listen"),
+        (&["serve", "--certificate", "file"], "--certificate-key"),
+        (&["keygen", "--kind", "rsa"], "ed25519"),
+        (&[], "Usage"),
+    ] {
+        let output = run(home.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains(expected), "{}", text(&output.stderr));
+    }
+    let help = run(home.path(), &["serve", "--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let help = text(&help.stdout);
+    assert!(help.contains("Exit codes") && help.contains("4001"), "{help}");
+    assert!(text(&run(home.path(), &["--version"]).stdout).starts_with("polypeer "));
+}
+
+#[test]
+fn a_server_is_pinged_measured_and_interrupted() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut server, listening) =
+        Server::start(home.path(), &[&LOOPBACK[..], &["--perf"]].concat());
+    let peer = listening["peer"].as_str().unwrap();
+    let id = run(home.path(), &["id"]);
+    assert_eq!(text(&id.stdout).trim(), peer, "it has made and kept its key");
+
+    let addresses = addresses(&listening);
+    assert_eq!(addresses.len(), 2);
+    for address in &addresses {
+        assert!(address.ends_with(&format!("/p2p/{peer}")), "{address}");
+        let ping = run(home.path(), &["--json", "ping", address, "-c", "3", "-i", "0"]);
+        assert_eq!(ping.status.code(), Some(0), "{}", text(&ping.stderr));
+        let lines = objects(&ping.stdout);
+        assert_eq!(lines.len(), 4);
+        assert!(lines[2]["milliseconds"].as_f64().unwrap() > 0.0);
+        assert_eq!((&lines[3]["sent"], &lines[3]["lost"]), (&3.into(), &0.into()));
+        assert_eq!(lines[3]["peer"], peer);
+
+        let perf = run(
+            home.path(),
+            &["--json", "perf", address, "--upload", "3M", "--download", "1000001"],
+        );
+        assert_eq!(perf.status.code(), Some(0), "{}", text(&perf.stderr));
+        let lines = objects(&perf.stdout);
+        assert_eq!(
+            (&lines[0]["direction"], &lines[0]["bytes"]),
+            (&"upload".into(), &(3 << 20).into())
+        );
+        assert_eq!(
+            (&lines[1]["direction"], &lines[1]["bytes"]),
+            (&"download".into(), &1_000_001.into())
+        );
+        assert!(lines[1]["mebibytesPerSecond"].as_f64().unwrap() > 0.0);
+    }
+
+    let human = run(home.path(), &["ping", &addresses[0], "-c", "1"]);
+    assert!(text(&human.stdout).contains("1 sent, 0 lost"), "{}", text(&human.stdout));
+    server.signal("-TERM");
+    let events: Vec<Value> = std::iter::from_fn(|| server.next()).collect();
+    let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
+    assert_eq!((count("connected"), count("disconnected"), count("closed")), (5, 5, 1));
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_ends_it_cleanly_with_peers_connected() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut server, listening) = Server::start(home.path(), &LOOPBACK);
+    let to = addresses(&listening).remove(0);
+    let mut ping = program(&["--json", "ping", &to, "-c", "1000", "-i", "600"]);
+    let mut ping = ping.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(ping.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    server.signal("-INT");
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    ping.kill().unwrap();
+    ping.wait().unwrap();
+}
+
+#[test]
+fn what_a_peer_does_not_offer_fails_with_a_hint() {
+    let home = tempfile::tempdir().unwrap();
+    let (_server, listening) = Server::start(home.path(), &LOOPBACK);
+    let to = addresses(&listening).remove(0);
+    let perf = run(home.path(), &["perf", &to, "--upload", "1", "--download", "1"]);
+    assert_eq!(perf.status.code(), Some(1));
+    assert!(text(&perf.stderr).contains("serve --perf"), "{}", text(&perf.stderr));
+}
+
+#[test]
+fn peers_that_are_not_there_or_another() {
+    let home = tempfile::tempdir().unwrap();
+    let (server, listening) = Server::start(home.path(), &LOOPBACK);
+    let to = addresses(&listening).remove(0);
+    let peer = listening["peer"].as_str().unwrap();
+    let other = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+    let wrong = run(home.path(), &["--json", "ping", &to.replace(peer, other), "-c", "1"]);
+    assert_eq!(wrong.status.code(), Some(3));
+    let error = &objects(&wrong.stderr)[0]["error"];
+    assert_eq!(error["code"], "dial");
+    assert!(error["message"].as_str().unwrap().contains(peer), "{error}");
+    drop(server);
+    let gone = run(home.path(), &["ping", &to, "-c", "1"]);
+    assert_eq!(gone.status.code(), Some(3));
+    let unsupported = run(home.path(), &["ping", "/ip4/127.0.0.1/udp/1/quic-v1", "-c", "1"]);
+    assert_eq!(unsupported.status.code(), Some(3));
+}
+
+#[test]
+fn addresses_that_are_taken_or_not_spoken() {
+    let home = tempfile::tempdir().unwrap();
+    let (_server, listening) = Server::start(home.path(), &LOOPBACK);
+    let taken = addresses(&listening).remove(0);
+    let taken = taken.split("/p2p/").next().unwrap();
+    for address in [taken, "/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0/tls/ws"] {
+        let second = run(home.path(), &["serve", "--listen", address]);
+        assert_eq!(second.status.code(), Some(5), "{address}");
+        assert!(text(&second.stderr).contains("--listen"), "{}", text(&second.stderr));
+    }
+}
+
+#[test]
+fn secure_websocket_with_files() {
+    let home = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let write = |name: &str, text: String| {
+        let path = home.path().join(name);
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let chain = write("chain.pem", made.cert.pem());
+    let key = write("key.pem", made.signing_key.serialize_pem());
+    let on = ["--listen", "/ip4/127.0.0.1/tcp/0/tls/ws"];
+    let files = ["--certificate", &chain, "--certificate-key", &key];
+    let (_server, listening) = Server::start(home.path(), &[&on[..], &files].concat());
+    let to = addresses(&listening).remove(0);
+    let trusted = run(home.path(), &["ping", &to, "--roots", &chain, "-c", "1"]);
+    assert_eq!(trusted.status.code(), Some(0), "{}", text(&trusted.stderr));
+    let unknown = run(home.path(), &["ping", &to, "-c", "1"]);
+    assert_eq!(unknown.status.code(), Some(3));
+    assert!(text(&unknown.stderr).contains("TLS"), "{}", text(&unknown.stderr));
+    let swapped = ["--certificate", &key, "--certificate-key", &chain];
+    let refused = run(home.path(), &[&["serve"], &on[..], &swapped].concat());
+    assert_eq!(refused.status.code(), Some(1));
+}

@@ -1,0 +1,86 @@
+// Starts the test peers of tests/peers; their command line is in its README.md.
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { built, inCi, isExecutable, isWindows, root } from '../../scripts/lib.mjs'
+import { newerNode } from '../../scripts/newer-node.mjs'
+
+const at = (path) => join(root, 'tests/peers', path)
+const exe = isWindows ? '.exe' : ''
+const rustTarget = process.env.PEERS_TARGET_DIR ?? at('rust/target')
+
+/** What each peer is started with, and what its agent string contains. */
+export const peers = {
+  go: { program: at(`go/peer${exe}`), agent: 'test-peer-go/', optional: true },
+  rust: { program: join(rustTarget, `release/polypeer-test-peer-rust${exe}`), agent: 'test-peer-rust/' },
+  'js-node': { program: newerNode(), arguments: [at('js/peer.mjs')], agent: 'test-peer-js/' },
+  'polypeer-native': { program: built('polypeer-test-peer'), agent: 'polypeer/' },
+  'polypeer-node': {
+    program: process.execPath,
+    arguments: [at('polypeer-node/peer.mjs')],
+    agent: 'polypeer/',
+  },
+}
+
+/** Why a peer cannot take part, or undefined. In CI a missing peer is a failure, not a skip. */
+export function missing(name) {
+  const { program, optional } = peers[name]
+  if (isExecutable(program)) return undefined
+  if (optional && !inCi) return `${name} is not built (Go is not installed?)`
+  throw new Error(`the test peer ${name} is not built: ${program}`)
+}
+
+function start(name, args) {
+  const { program, arguments: before = [] } = peers[name]
+  const child = spawn(program, [...before, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+  let errors = ''
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    errors = (errors + text).slice(-4000)
+  })
+  const ended = new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code, signal) => resolve(signal ?? code))
+  })
+  const line = new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).once('line', resolve)
+    ended.then(
+      (code) => reject(new Error(`${name} ${args[0]} ended with ${code} and said nothing\n${errors}`)),
+      reject,
+    )
+  })
+  return { child, line, ended }
+}
+
+/** Starts a listener: `{ peerId, address, close }`. */
+export async function listen(name, transport) {
+  const { child, line, ended } = start(name, ['listen', '--transport', transport])
+  const { peerId, addresses } = JSON.parse(await line)
+  return {
+    peerId,
+    address: addresses[0],
+    async close() {
+      child.stdin.end()
+      // A peer that does not end when it is told to is ended.
+      const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+      await ended
+      clearTimeout(timer)
+    },
+  }
+}
+
+/** Runs a dialer to its end and returns its report. */
+export async function dial(name, address, args = []) {
+  return JSON.parse(await start(name, ['dial', address, ...args]).line)
+}
+
+/** Runs the perf protocol from a dialer. */
+export async function perf(name, address, { upload, download }) {
+  const args = ['perf', address, '--upload', String(upload), '--download', String(download)]
+  return JSON.parse(await start(name, args).line)
+}
+
+/** The checks of a report that failed, each as one line. */
+export const failures = (report) =>
+  Object.entries(report.checks)
+    .filter(([, { ok }]) => !ok)
+    .map(([name, { detail }]) => `${name}: ${detail}`)

@@ -1,0 +1,75 @@
+//! Polypeer as a test peer; `../README.md` describes its command line.
+
+mod dial;
+mod serve;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use polypeer::facade::{Node, Platform};
+use polypeer::node::Config;
+use polypeer::{Keypair, Rng};
+use polypeer_native::Native;
+use serde_json::json;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments).await {
+        Ok(true) => {}
+        Ok(false) => std::process::exit(1),
+        Err(error) => {
+            eprintln!("polypeer-test-peer: {error}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Whether all went as it should.
+async fn run(arguments: &[String]) -> Outcome<bool> {
+    let option = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1).map(String::as_str)
+    };
+    let number = |name: &str| option(name).unwrap_or("0").parse::<u64>();
+    match arguments {
+        [command, ..] if command == "listen" => {
+            let address = match option("--transport").unwrap_or("tcp") {
+                "tcp" => "/ip4/127.0.0.1/tcp/0",
+                "ws" => "/ip4/127.0.0.1/tcp/0/ws",
+                other => return Err(format!("no such transport: {other}").into()),
+            };
+            let node = start();
+            node.listen(address.parse()?).await?;
+            let addresses: Vec<String> =
+                node.addresses().await?.iter().map(ToString::to_string).collect();
+            println!("{}", json!({ "peerId": node.peer_id().to_string(), "addresses": addresses }));
+            tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
+            node.close().await;
+            Ok(true)
+        }
+        [command, address, ..] if command == "dial" => {
+            dial::checks(address.parse()?, option("--agent").unwrap_or("")).await
+        }
+        [command, address, ..] if command == "perf" => {
+            dial::perf(address.parse()?, number("--upload")?, number("--download")?).await?;
+            Ok(true)
+        }
+        _ => Err("usage: polypeer-test-peer listen|dial|perf (see ../README.md)".into()),
+    }
+}
+
+/// A fresh node that serves the protocols of the tests.
+fn start() -> Node {
+    let platform = Arc::new(Native::default());
+    let keypair = Keypair::generate_ed25519(&mut Rng::from_seed(platform.seed()));
+    let mut config = Config::new(keypair);
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    config.first_sequence = u64::try_from(time.as_millis()).unwrap_or_default();
+    let node = Node::start(platform, config);
+    serve::all(&node);
+    node
+}
