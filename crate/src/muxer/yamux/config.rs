@@ -47,6 +47,10 @@ pub struct Config {
     /// Bytes that a stream takes from its writer before they are sent. Default
     /// 256 KiB.
     pub send_buffer: usize,
+    /// Bytes that all streams together take from their writers before they are
+    /// sent. When they hold as many, each stream takes no more than two turns
+    /// of its own (32 KiB at the default weight). Default 2 MiB.
+    pub send_budget: usize,
     /// The longest body in bytes of a data frame. Default 65,507: with its
     /// header it fills one Noise message (65,535 bytes less the tag). At most
     /// 1 MiB, the most that rust-yamux takes.
@@ -74,6 +78,7 @@ impl Default for Config {
             window_budget: 16 * 1024 * 1024,
             max_unread: 32 * 1024 * 1024,
             send_buffer: 256 * 1024,
+            send_budget: 2 * 1024 * 1024,
             max_frame: 65_507,
             max_inbound_streams: 1024,
             max_outbound_streams: 256,

@@ -1,20 +1,13 @@
-//! The byte queue of a stream, and the pool that its memory comes from.
+//! Bytes that were received: contiguous for the reader.
 
-/// Vectors that the pool keeps at most.
-const SPARES: usize = 128;
-
-/// Bytes that the vectors of the pool hold at most. Enough for the streams of a
-/// busy connection, whose queues are full only between a frame and its reader.
-const SPARE_BYTES: usize = 1024 * 1024;
-
-/// A queue may hold this much memory without regard to its contents.
-const SMALL: usize = 4096;
+use super::pool::Pool;
 
 /// A first-in first-out queue of bytes, contiguous for the reader, that holds no
 /// memory when empty: it goes to the pool, so that steady traffic allocates
 /// nothing and idle streams hold nothing.
 ///
-/// Memory: [`SMALL`], or eight times the bytes held at the last push or take.
+/// Memory of all queues of a session together: [`LOOSE`](super::pool::LOOSE),
+/// and for each queue [`SMALL`](super::pool::SMALL) or eight times the bytes it holds.
 #[derive(Debug, Default)]
 pub(super) struct Fifo {
     bytes: Vec<u8>,
@@ -39,76 +32,37 @@ impl Fifo {
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], pool: &mut Pool) {
-        if self.bytes.capacity() == 0 {
+        let held = self.capacity();
+        if held == 0 {
             self.bytes = pool.take(bytes.len());
-        } else if self.bytes.len() + bytes.len() > self.bytes.capacity()
-            && self.head >= self.bytes.len() / 2
-        {
+        } else if self.bytes.len() + bytes.len() > held && self.head >= self.bytes.len() / 2 {
             // The front is mostly gap: each byte moves a constant number of times.
             self.bytes.drain(..self.head);
             self.head = 0;
         }
         self.bytes.extend_from_slice(bytes);
+        pool.held = pool.held - held + self.capacity();
     }
 
     /// Drops the `count` oldest bytes, or all if there are fewer.
     pub(super) fn consume(&mut self, count: usize, pool: &mut Pool) {
         self.head = self.head.saturating_add(count).min(self.bytes.len());
-        let (left, capacity) = (self.len(), self.bytes.capacity());
+        let (left, held) = (self.len(), self.capacity());
         if left == 0 {
             self.clear(pool);
-        } else if capacity > SMALL && left < capacity / 8 {
+        } else if pool.is_tight(left, held) {
             let mut smaller = pool.take(left);
             smaller.extend_from_slice(self.as_slice());
+            pool.held = pool.held - held + smaller.capacity();
             pool.give(core::mem::replace(&mut self.bytes, smaller));
             self.head = 0;
         }
     }
 
     pub(super) fn clear(&mut self, pool: &mut Pool) {
-        self.head = 0;
+        pool.held -= self.capacity();
         pool.give(core::mem::take(&mut self.bytes));
-    }
-}
-
-/// Emptied vectors, for the next queue that needs one.
-#[derive(Debug, Default)]
-pub(super) struct Pool {
-    spares: Vec<Vec<u8>>,
-    /// The capacity of all spares.
-    bytes: usize,
-}
-
-impl Pool {
-    /// A vector for `len` bytes at first; never one so large that a few bytes
-    /// would pin it.
-    fn take(&mut self, len: usize) -> Vec<u8> {
-        let fits = |spare: &Vec<u8>| spare.capacity() <= SMALL || spare.capacity() / 8 <= len;
-        let Some(index) = self.spares.iter().rposition(fits) else {
-            return Vec::with_capacity(len);
-        };
-        let spare = self.spares.swap_remove(index);
-        self.bytes -= spare.capacity();
-        spare
-    }
-
-    fn give(&mut self, mut bytes: Vec<u8>) {
-        let capacity = bytes.capacity();
-        if capacity > 0 && self.bytes + capacity <= SPARE_BYTES && self.spares.len() < SPARES {
-            bytes.clear();
-            self.bytes += capacity;
-            self.spares.push(bytes);
-        }
-    }
-
-    /// Gives all memory back.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Bytes of memory held.
-    pub(super) fn memory(&self) -> usize {
-        self.spares.capacity() * size_of::<Vec<u8>>() + self.bytes
+        self.head = 0;
     }
 }
 
@@ -116,6 +70,7 @@ impl Pool {
 mod tests {
     use std::collections::VecDeque;
 
+    use super::super::pool::{LOOSE, SMALL};
     use super::*;
     use crate::Rng;
 
@@ -134,10 +89,10 @@ mod tests {
                 assert_eq!(expected, fifo.as_slice()[..count]);
                 fifo.consume(count, &mut pool);
                 assert_eq!(fifo.len(), model.len());
-                assert!(fifo.capacity() <= SMALL.max(fifo.len() * 8 + 8));
+                assert!(fifo.capacity() <= LOOSE.max(fifo.len() * 8 + 8));
                 assert!(!fifo.is_empty() || fifo.capacity() == 0);
             }
-            assert_eq!(pool.bytes, pool.spares.iter().map(Vec::capacity).sum::<usize>());
+            assert_eq!(pool.held, fifo.capacity());
         }
     }
 
@@ -154,30 +109,21 @@ mod tests {
     }
 
     #[test]
-    fn the_pool_is_bounded() {
+    fn a_few_bytes_do_not_pin_large_vectors() {
         let mut pool = Pool::default();
-        for _ in 0..1000 {
-            pool.give(Vec::with_capacity(10));
+        let mut fifos: Vec<Fifo> = (0..200).map(|_| Fifo::default()).collect();
+        for fifo in &mut fifos {
+            fifo.push(&[1; 65_507], &mut pool);
+            fifo.consume(65_507, &mut pool);
+            fifo.push(&[1], &mut pool);
         }
-        assert_eq!(pool.spares.len(), SPARES);
-        pool.clear();
-        for _ in 0..1000 {
-            pool.give(Vec::with_capacity(100_000));
+        assert!(pool.held <= LOOSE + 200 * SMALL, "{}", pool.held);
+        for fifo in &mut fifos {
+            fifo.push(&[1; 65_507], &mut pool);
         }
-        assert!(pool.bytes <= SPARE_BYTES && pool.bytes > SPARE_BYTES - 100_000);
-        assert!(pool.memory() >= pool.bytes);
-        pool.clear();
-        assert_eq!(pool.memory(), 0);
-    }
-
-    #[test]
-    fn a_few_bytes_do_not_pin_a_large_vector() {
-        let (mut fifo, mut pool) = (Fifo::default(), Pool::default());
-        fifo.push(&[1; 65_507], &mut pool);
-        fifo.consume(65_500, &mut pool);
-        assert!(fifo.capacity() <= SMALL);
-        let mut other = Fifo::default();
-        other.push(&[1], &mut pool);
-        assert!(other.capacity() <= SMALL);
+        for fifo in &mut fifos {
+            fifo.consume(65_500, &mut pool);
+        }
+        assert!(pool.held <= LOOSE + 200 * SMALL, "{}", pool.held);
     }
 }

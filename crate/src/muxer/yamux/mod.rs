@@ -31,7 +31,9 @@
 //! # Who may send
 //! Control frames go first: the session's end, pings, resets, window updates.
 //! Then streams take turns; a turn is [`QUANTUM`] bytes times the stream's
-//! weight, and a stream that is alone is not cut at all.
+//! weight, and a stream that is alone is not cut at all. A stream that has been
+//! silent for a round has its first turn before the others, so that a short
+//! message does not wait for bulk.
 //!
 //! # What a remote can fill
 //! Every table, queue and buffer has a limit in [`Config`] or a named constant
@@ -44,11 +46,14 @@ mod fifo;
 mod frame;
 mod ids;
 mod ping;
+mod pool;
 mod receive;
+mod ring;
 mod session;
 mod state;
 mod stream;
 mod transmit;
+mod window;
 
 #[cfg(test)]
 mod tests;

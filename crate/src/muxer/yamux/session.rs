@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, VecDeque};
 use super::code;
 use super::config::{Config, INITIAL_WINDOW, MAX_ACK_BACKLOG, REPLIES_PAUSE};
 use super::error::{Error, OpenError};
-use super::fifo::Pool;
 use super::ids::Used;
 use super::ping::Ping;
+use super::pool::Pool;
 use super::receive::Incoming;
 use super::state::{Life, Marks, State};
 use super::stream::Stream;
+use super::window::Lent;
 use crate::Instant;
 use crate::time::earliest;
 
@@ -109,6 +110,8 @@ pub(super) enum Reply {
 pub(super) struct Session {
     pub(super) config: Config,
     pub(super) now: Instant,
+    /// Streams that have just got something to send: they go before `ready`.
+    pub(super) fresh: VecDeque<u32>,
     /// Streams with something to send, in the order of their turns.
     pub(super) ready: VecDeque<u32>,
     /// Streams with a reset or a window update to send.
@@ -121,8 +124,7 @@ pub(super) struct Session {
     pub(super) unread: usize,
     /// Bytes written and not sent, of all streams.
     pub(super) unsent: usize,
-    /// Window of all streams beyond the initial one of each.
-    pub(super) window_lent: usize,
+    pub(super) lent: Lent,
     pub(super) unacknowledged_in: usize,
     pub(super) unacknowledged_out: usize,
     pub(super) inbound: usize,
@@ -169,6 +171,7 @@ impl Yamux {
             session: Session {
                 config: config.clamped(),
                 now,
+                fresh: VecDeque::new(),
                 ready: VecDeque::new(),
                 control: VecDeque::new(),
                 news: VecDeque::new(),
@@ -176,7 +179,7 @@ impl Yamux {
                 pool: Pool::default(),
                 unread: 0,
                 unsent: 0,
-                window_lent: 0,
+                lent: Lent::default(),
                 unacknowledged_in: 0,
                 unacknowledged_out: 0,
                 inbound: 0,
@@ -324,6 +327,7 @@ impl Yamux {
                 && (session.ping.wants_transmit()
                     || !session.replies.is_empty()
                     || !session.control.is_empty()
+                    || !session.fresh.is_empty()
                     || !session.ready.is_empty()))
     }
 
@@ -347,16 +351,13 @@ impl Yamux {
         self.session.unsent
     }
 
-    /// Bytes of heap memory held, about. Looks at every stream.
+    /// Bytes of heap memory held, about.
     pub fn memory(&self) -> usize {
         let session = &self.session;
-        let streams = self.streams.values().map(|state| {
-            // Its place in the table takes some 20 bytes.
-            size_of::<State>() + 20 + state.recv.capacity() + state.send.capacity()
-        });
         let queues =
             session.ready.capacity() + session.control.capacity() + session.news.capacity();
-        streams.sum::<usize>()
+        // A stream's place in the table takes some 20 bytes.
+        self.streams.len() * (size_of::<State>() + 20)
             + queues * size_of::<u32>()
             + session.replies.capacity() * size_of::<Reply>()
             + session.pool.memory()
@@ -391,6 +392,7 @@ impl Session {
     /// Gives unused memory back.
     fn shrink(&mut self) {
         self.pool.clear();
+        self.fresh.shrink_to_fit();
         self.ready.shrink_to_fit();
         self.control.shrink_to_fit();
         self.news.shrink_to_fit();

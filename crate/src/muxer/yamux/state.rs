@@ -1,7 +1,8 @@
 //! What is known about one stream.
 
-use super::config::{DEFAULT_WEIGHT, INITIAL_WINDOW};
+use super::config::{DEFAULT_WEIGHT, INITIAL_WINDOW, QUANTUM};
 use super::fifo::Fifo;
+use super::ring::Ring;
 use super::session::{Event, Session, StreamId};
 use crate::Instant;
 
@@ -74,7 +75,7 @@ pub(super) struct State {
     /// Received and not read.
     pub(super) recv: Fifo,
     /// Written and not sent.
-    pub(super) send: Fifo,
+    pub(super) send: Ring,
     /// Bytes that the remote may still send.
     pub(super) credit_in: u32,
     /// Bytes that this side may still send.
@@ -112,7 +113,7 @@ impl State {
             outbound,
             life: Life::Open,
             recv: Fifo::default(),
-            send: Fifo::default(),
+            send: Ring::default(),
             credit_in: INITIAL_WINDOW,
             credit_out,
             window: INITIAL_WINDOW,
@@ -137,9 +138,19 @@ impl State {
         self.send.len().min(self.credit_out as usize)
     }
 
+    /// Bytes that the send buffer may hold: when all streams together hold more
+    /// than their budget, what each needs to use its turns up.
+    pub(super) fn send_limit(&self, session: &Session) -> usize {
+        let limit = session.config.send_buffer;
+        if session.unsent < session.config.send_budget {
+            return limit;
+        }
+        limit.min(2 * QUANTUM as usize * usize::from(self.weight))
+    }
+
     /// Whether half the send buffer is free.
     pub(super) fn has_room(&self, session: &Session) -> bool {
-        self.send.len() <= session.config.send_buffer / 2
+        self.send.len() <= self.send_limit(session) / 2
     }
 
     /// Whether the scheduler has anything to send for this stream.
@@ -151,15 +162,10 @@ impl State {
                 || (self.local_end == End::Due && self.send.is_empty()))
     }
 
-    /// Bytes of window to give back: what was read since it was last done.
-    pub(super) fn window_due(&self) -> u32 {
-        self.window.saturating_sub(self.credit_in).saturating_sub(self.recv.len() as u32)
-    }
-
     /// Puts the stream into the scheduler's queue if it has something to send.
     pub(super) fn schedule(&mut self, session: &mut Session) {
         if self.has_turn() && self.queued.set(Marks::READY) {
-            session.ready.push_back(self.id);
+            session.fresh.push_back(self.id);
         }
     }
 
@@ -237,8 +243,7 @@ impl State {
             session.unsent -= self.send.len();
             self.recv.clear(&mut session.pool);
             self.send.clear(&mut session.pool);
-            session.window_lent -= (self.window - INITIAL_WINDOW) as usize;
-            self.window = INITIAL_WINDOW;
+            self.set_window(INITIAL_WINDOW, session);
             self.acknowledge(session);
         }
         self.life = life;

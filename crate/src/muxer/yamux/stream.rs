@@ -79,7 +79,7 @@ impl<'a> Stream<'a> {
         if self.state.life != Life::Open || self.state.local_end != End::Open {
             return 0;
         }
-        self.session.config.send_buffer.saturating_sub(self.state.send.len())
+        self.state.send_limit(self.session).saturating_sub(self.state.send.len())
     }
 
     /// The receive window in bytes, between [`INITIAL_WINDOW`] and

@@ -9,6 +9,8 @@ use crate::Instant;
 /// Data is not cut to fewer bytes than this to fill the end of a budget.
 const MIN_CUT: usize = 512;
 
+const NO_BODY: [&[u8]; 2] = [&[], &[]];
+
 /// Room for whole frames at the end of a vector.
 struct Room<'a> {
     out: &'a mut Vec<u8>,
@@ -27,9 +29,11 @@ impl Room<'_> {
     }
 
     /// Appends a frame that [`Room::body`] has room for.
-    fn frame(&mut self, header: Header, body: &[u8], session: &mut Session) {
+    fn frame(&mut self, header: Header, body: [&[u8]; 2], session: &mut Session) {
         self.out.extend_from_slice(&header.encode());
-        self.out.extend_from_slice(body);
+        for piece in body {
+            self.out.extend_from_slice(piece);
+        }
         session.stats.frames_out += 1;
     }
 }
@@ -45,7 +49,7 @@ impl Yamux {
         session.now = now;
         if session.go_away_due.is_some() && room.body().is_some() {
             let code = session.go_away_due.take().unwrap_or_default();
-            room.frame(session_frame(Kind::GoAway, Flags::NONE, code), &[], session);
+            room.frame(session_frame(Kind::GoAway, Flags::NONE, code), NO_BODY, session);
         }
         if session.failed.is_none() {
             session.transmit_replies(&mut room);
@@ -69,28 +73,32 @@ impl Yamux {
             if state.rst_due {
                 state.rst_due = false;
                 let header = Header { kind: Kind::Data, flags: Flags::RST, stream: id, length: 0 };
-                room.frame(header, &[], session);
+                room.frame(header, NO_BODY, session);
             } else if state.life == Life::Open && state.owes_window() {
                 state.tune_window(session);
                 let length = state.window_due();
                 state.credit_in += length;
                 let header = state.header(Kind::WindowUpdate, length, session);
-                room.frame(header, &[], session);
+                room.frame(header, NO_BODY, session);
             }
             remove_if_over(&mut self.streams, &mut self.session, id);
         }
     }
 
     /// Deficit round robin: a stream sends for its turn's bytes, then goes to
-    /// the end of the queue.
+    /// the end of the queue. One that had nothing to send for a whole round has
+    /// its first turn before all others.
     fn transmit_data(&mut self, room: &mut Room<'_>) {
         while let Some(space) = room.body() {
-            let Some(&id) = self.session.ready.front() else { return };
-            let alone = self.session.ready.len() == 1;
             let session = &mut self.session;
+            let fresh = !session.fresh.is_empty();
+            let queue = if fresh { &mut session.fresh } else { &mut session.ready };
+            let Some(&id) = queue.front() else { return };
+            let alone = session.fresh.len() + session.ready.len() == 1;
             let Some(state) = self.streams.get_mut(&id) else {
-                session.ready.pop_front();
-                continue;
+                // Streams leave the table after the queues.
+                debug_assert!(false);
+                return;
             };
             if state.has_turn() {
                 if state.turn == 0 {
@@ -104,11 +112,14 @@ impl Yamux {
             if more && state.turn > 0 {
                 continue;
             }
-            session.ready.pop_front();
-            if more {
+            state.turn = 0;
+            let queue = if fresh { &mut session.fresh } else { &mut session.ready };
+            queue.pop_front();
+            // After a first turn even a stream without more waits for the round
+            // to pass, or it could come back and be first for ever.
+            if more || (fresh && !session.ready.is_empty()) {
                 session.ready.push_back(id);
             } else {
-                state.turn = 0;
                 state.queued.clear(Marks::READY);
                 remove_if_over(&mut self.streams, session, id);
             }
@@ -131,31 +142,12 @@ impl Session {
                     None => return,
                 }
             };
-            room.frame(header, &[], self);
+            room.frame(header, NO_BODY, self);
         }
     }
 }
 
 impl State {
-    /// Whether half the window waits to be given back.
-    pub(super) fn owes_window(&self) -> bool {
-        !self.remote_end && self.window_due() >= self.window / 2
-    }
-
-    /// Doubles the window if half of it was used up in less than two round
-    /// trips: then it, and not the reader, is what holds the sender back.
-    fn tune_window(&mut self, session: &mut Session) {
-        let used = session.now.since(self.window_since);
-        self.window_since = session.now;
-        if session.ping.rtt().is_some_and(|rtt| used < rtt * 2) {
-            let left = session.config.window_budget.saturating_sub(session.window_lent);
-            let more = self.window.min(session.config.max_stream_window - self.window);
-            let more = more.min(u32::try_from(left).unwrap_or(u32::MAX));
-            self.window += more;
-            session.window_lent += more as usize;
-        }
-    }
-
     /// Sends one frame in the stream's turn; false if `space` is too small.
     fn transmit(
         &mut self,
@@ -178,7 +170,7 @@ impl State {
         let kind = if length > 0 || fin { Kind::Data } else { Kind::WindowUpdate };
         let mut header = self.header(kind, length as u32, session);
         header.flags = header.flags | Flags::FIN.when(fin);
-        room.frame(header, self.send.as_slice().get(..length).unwrap_or_default(), session);
+        room.frame(header, self.send.front(length), session);
         self.send.consume(length, &mut session.pool);
         self.credit_out -= length as u32;
         self.turn = self.turn.saturating_sub(length as u32);

@@ -52,22 +52,42 @@ fn weights_are_proportions() {
 }
 
 #[test]
-fn bulk_does_not_starve_a_small_stream() {
+fn a_short_message_passes_bulk() {
     let mut pair = Pair::new(Config::default(), 1);
-    let bulk: Vec<_> = (0..9).map(|_| pair.open()).collect();
+    let bulk: Vec<_> = (0..99).map(|_| pair.open()).collect();
     let small = pair.open();
-    shares(&mut pair, &bulk, 20, 65_519);
-    for _ in 0..100 {
+    shares(&mut pair, &bulk, 50, 65_519);
+    for _ in 0..20 {
         pair.stream(CLIENT, small).write(b"ping").unwrap();
-        // One turn of each other stream may pass first, no more.
-        let mut rounds = 0;
-        while pair.stream(SERVER, small).unread() == 0 {
-            shares(&mut pair, &bulk, 1, 65_519);
-            rounds += 1;
-        }
-        assert!(rounds <= 4, "{rounds} rounds");
+        shares(&mut pair, &bulk, 1, 65_519);
+        assert_eq!(pair.stream(SERVER, small).readable(), b"ping");
         pair.stream(SERVER, small).consume(4);
+        // A round of all others: 99 turns of 16 KiB.
+        shares(&mut pair, &bulk, 26, 65_519);
     }
+}
+
+#[test]
+fn many_short_messages_do_not_starve_bulk() {
+    let mut pair = Pair::new(Config::default(), 1);
+    let (bulk, chatty) = (pair.open(), pair.open());
+    pair.budget = 20_000;
+    let mut read = [0, 0];
+    for _ in 0..1000 {
+        pair.stream(CLIENT, bulk).write(&[1; 100_000]).unwrap();
+        // Never more than a turn at once, but again and again.
+        pair.stream(CLIENT, chatty).write(&[2; 16_000]).unwrap();
+        pair.step();
+        for (id, read) in [bulk, chatty].into_iter().zip(&mut read) {
+            let mut stream = pair.stream(SERVER, id);
+            let count = stream.readable().len();
+            stream.consume(count);
+            *read += count;
+        }
+        pair.events(SERVER);
+        pair.events(CLIENT);
+    }
+    assert!(read[0] * 2 > read[1] && read[1] * 2 > read[0], "{read:?}");
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl Run {
         self.pair.rest();
         for end in &self.pair.ends {
             assert_eq!((end.unread(), end.unsent(), end.streams()), (0, 0, (0, 0)));
-            assert_eq!(end.session.window_lent, 0);
+            assert_eq!(end.session.lent.bytes(), 0);
             assert_eq!(end.session.unacknowledged_in, 0);
             assert_eq!(end.session.unacknowledged_out, 0);
             assert_eq!(end.memory(), end.used.memory());

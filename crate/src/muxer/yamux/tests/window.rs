@@ -60,14 +60,51 @@ fn all_windows_share_one_budget() {
     let mut pair = Pair::new(Config { window_budget: budget, ..Config::default() }, 1);
     pair.delay = Duration::from_millis(50);
     let ids: Vec<_> = (0..10).map(|_| pair.open()).collect();
-    bulk(&mut pair, &ids, 2000);
-    let lent: u32 =
-        ids.iter().map(|id| pair.stream(SERVER, *id).receive_window() - INITIAL_WINDOW).sum();
-    assert_eq!(lent as usize, budget);
+    for _ in 0..20 {
+        bulk(&mut pair, &ids, 100);
+        let windows = ids.iter().map(|id| pair.stream(SERVER, *id).receive_window());
+        let lent: usize = windows.map(|window| (window - INITIAL_WINDOW) as usize).sum();
+        assert!(lent <= budget);
+        assert_eq!(lent, pair.ends[SERVER].session.lent.bytes());
+    }
+    assert!(pair.ends[SERVER].session.lent.bytes() > budget / 2);
     for id in ids {
         pair.stream(SERVER, id).reset();
     }
-    assert_eq!(pair.ends[SERVER].session.window_lent, 0);
+    assert_eq!(pair.ends[SERVER].session.lent.bytes(), 0);
+}
+
+#[test]
+fn a_stream_gives_window_up_for_those_that_lack_their_share() {
+    let budget = 8 * 1024 * 1024;
+    let mut pair = Pair::new(Config { window_budget: budget, ..Config::default() }, 1);
+    pair.delay = Duration::from_millis(50);
+    let ids: Vec<_> = (0..4).map(|_| pair.open()).collect();
+    bulk(&mut pair, &ids[..1], 1500);
+    assert!(pair.stream(SERVER, ids[0]).receive_window() >= 8 * 1024 * 1024);
+    bulk(&mut pair, &ids, 6000);
+    for _ in 0..10 {
+        // And so it stays.
+        bulk(&mut pair, &ids, 300);
+        let windows = ids.iter().map(|id| pair.stream(SERVER, *id).receive_window());
+        let windows: Vec<_> = windows.collect();
+        assert!(windows.iter().all(|window| *window >= 1024 * 1024), "{windows:?}");
+        assert!(pair.ends[SERVER].session.lent.bytes() <= budget);
+    }
+}
+
+#[test]
+fn writers_share_one_budget_too() {
+    let config = Config { send_budget: 500_000, ..Config::default() };
+    let mut pair = Pair::new(config, 1);
+    let ids: Vec<_> = (0..10).map(|_| pair.ends[CLIENT].open().unwrap()).collect();
+    let chunk = vec![1; 1 << 20];
+    let taken: Vec<_> =
+        ids.iter().map(|id| pair.stream(CLIENT, *id).write(&chunk).unwrap()).collect();
+    let (full, turns) = (256 * 1024, 32 * 1024);
+    assert_eq!(taken[..3], [full, full, turns], "what came before stays");
+    assert!(taken[3..].iter().all(|count| *count == turns));
+    assert_eq!(pair.ends[CLIENT].unsent(), 2 * full + 8 * turns);
 }
 
 #[test]
