@@ -1,23 +1,13 @@
 // Chromium for tests: one browser, pages served from loopback (a secure context,
 // so that WebCrypto is there), scripts bundled by esbuild.
-import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { extname, join, normalize, sep } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { chromium as engine } from 'playwright-core'
 import { chromium } from '../../scripts/chromium.mjs'
-
-const types = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript',
-  '.mjs': 'text/javascript',
-  '.css': 'text/css',
-  '.json': 'application/json',
-  '.svg': 'image/svg+xml',
-  '.wasm': 'application/wasm',
-}
+import { serveFolder } from '../../scripts/static-server.mjs'
 
 export async function launch() {
   return engine.launch({
@@ -32,31 +22,6 @@ export async function launch() {
       '--disable-sync',
     ],
   })
-}
-
-/** Serves a folder on loopback; closing it ends it. */
-export async function serveFolder(folder) {
-  const server = createServer(async (request, response) => {
-    const path = decodeURIComponent(new URL(request.url, 'http://localhost').pathname)
-    const file = normalize(join(folder, path.endsWith('/') ? `${path}index.html` : path))
-    try {
-      if (!file.startsWith(normalize(folder) + sep)) throw new Error('outside of the folder')
-      await stat(file)
-      response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' })
-      response.end(await readFile(file))
-    } catch {
-      response.writeHead(404).end()
-    }
-  })
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${server.address().port}/`,
-    close: () =>
-      new Promise((resolve) => {
-        server.closeAllConnections()
-        server.close(resolve)
-      }),
-  }
 }
 
 /** Bundles `entry` for a page in a fresh folder: `{ folder, remove }`. */
