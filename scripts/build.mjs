@@ -2,17 +2,17 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { crates, entry, heading, root, run, say, seconds } from './lib.mjs'
+import { entry, heading, root, run, say, seconds } from './lib.mjs'
 import { setup } from './setup.mjs'
 import { wasmToolchain } from './wasm-toolchain.mjs'
 
-/** The program `polypeer` and every other binary that the JavaScript side needs. */
-export async function buildPrograms() {
-  const names = crates()
-    .filter((crate) => crate.targets.some((target) => target.kind.includes('bin')))
-    .flatMap((crate) => ['-p', crate.name])
-  if (names.length === 0) return
-  await run('cargo', ['build', '--release', '--locked', ...names], { title: 'cargo build --release' })
+/** The program `polypeer`, and what else of Rust is needed; at once, so that nothing is built twice. */
+async function buildPrograms(tests) {
+  const names = ['polypeer-native', 'polypeer-bindgen', ...(tests ? ['polypeer-test-peer'] : [])]
+  const packages = names.flatMap((name) => ['-p', name])
+  await run('cargo', ['build', '--release', '--locked', ...packages], {
+    title: `cargo build --release ${packages.join(' ')}`,
+  })
 }
 
 /** What the package `js` and the page `www` say under "build" in their package.json. */
@@ -29,10 +29,11 @@ export async function buildPackage(folder) {
   })
 }
 
-export async function build() {
+/** `tests` builds our own test peer too. */
+export async function build({ tests = false } = {}) {
   const start = performance.now()
   heading('Build')
-  await buildPrograms()
+  await buildPrograms(tests)
   await buildPackage('js')
   await buildPackage('www')
   say(`  built in ${seconds(start)}`)

@@ -4,7 +4,8 @@ import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { build } from './build.mjs'
-import { ask, bold, entry, Failure, green, heading, inCi, red, root, run, say, seconds } from './lib.mjs'
+import { bold, entry, Failure, green, heading, red, root, say, seconds } from './lib.mjs'
+import { buildPeers } from './peers.mjs'
 import { setup } from './setup.mjs'
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
@@ -67,22 +68,6 @@ function nodeTests(folder, options = []) {
   })
 }
 
-/** Builds the test peers of other implementations. */
-async function buildPeers() {
-  const peers = join(root, 'tests/peers')
-  await run('cargo', ['build', '--release', '--locked'], {
-    cwd: join(peers, 'rust'),
-    title: 'cargo build --release (tests/peers/rust: rust-libp2p)',
-  })
-  if (ask('go', ['version']).ok) {
-    await run('go', ['build', '-o', `peer${process.platform === 'win32' ? '.exe' : ''}`, '.'], {
-      cwd: join(peers, 'go'),
-      title: 'go build (tests/peers/go: go-libp2p)',
-    })
-  } else if (inCi) throw new Failure('Go is missing: the tests against go-libp2p cannot run')
-  else say('  - Go is not installed: the tests against go-libp2p are skipped')
-}
-
 const stages = {
   rust: {
     title: 'Rust tests',
@@ -119,7 +104,7 @@ await entry(async () => {
   let builtAlready = false
   for (const [name, stage] of chosen) {
     if (name !== 'rust' && !builtAlready) {
-      await build()
+      await build({ tests: true })
       builtAlready = true
     }
     const since = performance.now()

@@ -1,7 +1,7 @@
 // Every listener against every dialer, over TCP and WebSocket, where one side is ours.
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { dial, failures, listen, missing, peers } from '../lib/peers.mjs'
+import { ask, failures, listen, missing, peers } from '../lib/peers.mjs'
 
 const names = Object.keys(peers)
 const isOurs = (name) => name.startsWith('polypeer')
@@ -18,7 +18,7 @@ for (const transport of ['tcp', 'ws']) {
       for (const dialer of names.filter((name) => isOurs(name) || isOurs(listener))) {
         test(`${dialer} dials`, { skip: missing(dialer), timeout: 180_000 }, async () => {
           const { address } = await start()
-          const report = await dial(dialer, address, ['--agent', peers[listener].agent])
+          const report = await ask(dialer, 'dial', address, { agent: peers[listener].agent })
           assert.deepEqual(failures(report), [])
         })
       }

@@ -58,6 +58,7 @@ export async function listen(name, transport) {
   return {
     peerId,
     address: addresses[0],
+    pid: child.pid,
     async close() {
       child.stdin.end()
       // A peer that does not end when it is told to is ended.
@@ -68,15 +69,22 @@ export async function listen(name, transport) {
   }
 }
 
-/** Runs a dialer to its end and returns its report. */
-export async function dial(name, address, args = []) {
-  return JSON.parse(await start(name, ['dial', address, ...args]).line)
+/** Runs a dialer's command to its end and returns what it printed; `options` become `--name value`. */
+export async function ask(name, command, address, options = {}) {
+  const flags = Object.entries(options).flatMap(([option, value]) => [`--${option}`, String(value)])
+  return JSON.parse(await start(name, [command, address, ...flags]).line)
 }
 
-/** Runs the perf protocol from a dialer. */
-export async function perf(name, address, { upload, download }) {
-  const args = ['perf', address, '--upload', String(upload), '--download', String(download)]
-  return JSON.parse(await start(name, args).line)
+/** Starts the command `idle` of a dialer; `close` lets go of its connections. */
+export async function hold(name, address, count) {
+  const { child, line, ended } = start(name, ['idle', address, '--count', String(count)])
+  await line
+  return {
+    async close() {
+      child.stdin.end()
+      await ended
+    },
+  }
 }
 
 /** The checks of a report that failed, each as one line. */

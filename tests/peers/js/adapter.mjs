@@ -46,6 +46,7 @@ export async function makePeer({ listen = [], transports = [] } = {}) {
       }
       node.handle(protocol, serve, { maxInboundStreams: 10_000 })
     },
+    disconnect: () => connection.close(),
     close: () => node.stop(),
   }
 }

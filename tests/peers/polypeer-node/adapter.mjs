@@ -18,6 +18,7 @@ export async function makePeer({ listen = [] } = {}) {
     ping: () => connection.ping(),
     open: async (protocol) => adapt(await connection.openStream(protocol)),
     handle: (protocol, handler) => node.handle(protocol, (stream) => handler(adapt(stream))),
+    disconnect: () => connection.close(),
     close: () => node.close(),
   }
 }

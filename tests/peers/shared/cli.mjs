@@ -1,6 +1,7 @@
 // The command line of ../README.md for a peer that runs in Node.
 import { parseArgs } from 'node:util'
-import { check, measure, serve } from './protocols.mjs'
+import { handshakes, streams, throughput } from './bench.mjs'
+import { check, serve } from './protocols.mjs'
 
 /** `makePeer({ listen })` makes a peer that listens on the multiaddresses `listen`. */
 export async function main(makePeer) {
@@ -11,6 +12,7 @@ export async function main(makePeer) {
       agent: { type: 'string', default: '' },
       upload: { type: 'string', default: '0' },
       download: { type: 'string', default: '0' },
+      count: { type: 'string', default: '100' },
     },
   })
   const [command, address] = positionals
@@ -38,11 +40,20 @@ export async function main(makePeer) {
     }
     case 'perf':
       print(
-        await measure(dialer, address, { upload: Number(values.upload), download: Number(values.download) }),
+        await throughput(dialer, address, {
+          upload: Number(values.upload),
+          download: Number(values.download),
+        }),
       )
       return
+    case 'streams':
+      print(await streams(dialer, address, { count: Number(values.count) }))
+      return
+    case 'handshakes':
+      print(await handshakes(dialer, address, { count: Number(values.count) }))
+      return
     default:
-      throw new Error('usage: peer listen|dial|perf (see README.md)')
+      throw new Error('usage: peer listen|dial|perf|streams|handshakes (see README.md)')
   }
 }
 

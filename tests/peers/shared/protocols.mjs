@@ -5,7 +5,7 @@
 //   connect(address) → the remote's PeerId          identify() → { agent, protocols }
 //   ping() → milliseconds                           open(protocol) → stream
 //   handle(protocol, (stream) => Promise)           listen(transport) → addresses
-//   peerId, close()
+//   peerId, disconnect(), close()
 //
 // and a *stream* { write(bytes), closeWrite(), read() → bytes or undefined at the end, reset() },
 // whose methods reject once the remote has reset it.
@@ -78,35 +78,6 @@ export async function check(makePeer, address, { agent = '' } = {}) {
   } finally {
     await peer.close()
   }
-}
-
-/** Runs the perf protocol once a direction. */
-export async function measure(makePeer, address, { upload, download }) {
-  const peer = await makePeer()
-  try {
-    await peer.connect(address)
-    return {
-      ok: true,
-      upload: { bytes: upload, seconds: await transfer(peer, upload, 0) },
-      download: { bytes: download, seconds: await transfer(peer, 0, download) },
-    }
-  } finally {
-    await peer.close()
-  }
-}
-
-async function transfer(peer, upload, download) {
-  const stream = await peer.open(perf)
-  const start = performance.now()
-  const head = new Uint8Array(8)
-  new DataView(head.buffer).setBigUint64(0, BigInt(download))
-  await stream.write(head)
-  await sendZeros(stream, upload)
-  await stream.closeWrite()
-  let count = 0
-  for (let bytes = await stream.read(); bytes; bytes = await stream.read()) count += bytes.length
-  if (count !== download) throw new Error(`${count} bytes came, not ${download}`)
-  return (performance.now() - start) / 1000
 }
 
 async function connected(peer, address) {
@@ -196,7 +167,8 @@ export async function readAll(stream) {
   return concat(parts)
 }
 
-async function sendZeros(stream, count) {
+/** Writes `count` bytes that are all zero. */
+export async function sendZeros(stream, count) {
   const zeros = new Uint8Array(chunk)
   for (let left = count; left > 0; left -= chunk) {
     await stream.write(left >= chunk ? zeros : zeros.subarray(0, left))

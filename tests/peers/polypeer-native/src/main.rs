@@ -1,5 +1,6 @@
 //! Polypeer as a test peer; `../README.md` describes its command line.
 
+mod bench;
 mod dial;
 mod serve;
 
@@ -35,6 +36,7 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
         arguments.get(at + 1).map(String::as_str)
     };
     let number = |name: &str| option(name).unwrap_or("0").parse::<u64>();
+    let count = || option("--count").unwrap_or("100").parse::<usize>();
     match arguments {
         [command, ..] if command == "listen" => {
             let address = match option("--transport").unwrap_or("tcp") {
@@ -58,7 +60,19 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             dial::perf(address.parse()?, number("--upload")?, number("--download")?).await?;
             Ok(true)
         }
-        _ => Err("usage: polypeer-test-peer listen|dial|perf (see ../README.md)".into()),
+        [command, address, ..] if command == "streams" => {
+            bench::streams(address.parse()?, count()?).await?;
+            Ok(true)
+        }
+        [command, address, ..] if command == "handshakes" => {
+            bench::handshakes(address.parse()?, count()?).await?;
+            Ok(true)
+        }
+        [command, address, ..] if command == "idle" => {
+            bench::idle(address.parse()?, count()?).await?;
+            Ok(true)
+        }
+        _ => Err("usage: polypeer-test-peer COMMAND (see ../README.md)".into()),
     }
 }
 

@@ -77,14 +77,14 @@ pub async fn checks(address: Multiaddr, agent: &str) -> Outcome<bool> {
     Ok(report.ok)
 }
 
-fn named(address: &Multiaddr) -> Outcome<PeerId> {
+pub fn named(address: &Multiaddr) -> Outcome<PeerId> {
     match address.iter().last() {
         Some(Protocol::P2p(peer)) => Ok(peer),
         _ => Err("the address does not end with /p2p/…".into()),
     }
 }
 
-async fn connect(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Outcome<()> {
+pub async fn connect(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Outcome<()> {
     swarm.dial(address.clone())?;
     loop {
         match swarm.select_next_some().await {
