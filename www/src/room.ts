@@ -1,0 +1,192 @@
+/** The chat room on the server: enters it, stays in it, comes back when it was lost. */
+
+import type { Connection, Multiaddr, PeerId, PeerNode, Stream } from 'polypeer'
+import { encodeFrame, FrameError, FrameReader } from './frames'
+import { isFinal } from './remedy'
+import { serverAddresses } from './server'
+
+const CHAT = '/polypeer/chat/1.0.0'
+
+/** How long finding, dialing and entering may take, in milliseconds. */
+const ENTER_MS = 10_000
+/** How often the round trip is measured, in milliseconds. */
+const PING_EVERY_MS = 4_000
+/** How long an answer to a ping may take, in milliseconds. */
+const PING_MS = 5_000
+/** Unanswered pings after which the connection counts as dead. */
+const MAX_LOST_PINGS = 2
+/** The first pause before another attempt and the longest, in milliseconds; it doubles in between. */
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 15_000
+
+/** Where this page stands with its server. */
+export type Status =
+  | { readonly kind: 'connecting'; readonly attempt: number }
+  | { readonly kind: 'connected'; readonly server: PeerId; readonly address: Multiaddr }
+  /** Trying again at `retryAt` (milliseconds of Unix time); never if undefined. */
+  | { readonly kind: 'waiting'; readonly error: unknown; readonly retryAt: number | undefined }
+
+/** A line as the server passes it on. */
+export interface Line {
+  readonly from: PeerId
+  readonly text: string
+  /** Milliseconds of Unix time, by the server's clock. */
+  readonly at: number
+}
+
+/** What the room tells the page. */
+export interface RoomListener {
+  status(status: Status): void
+  line(line: Line): void
+  members(count: number): void
+  roundTrip(ms: number): void
+  agent(agent: string): void
+}
+
+/** The server ended the stream, without saying why. */
+export class RoomClosedError extends Error {
+  override name = 'RoomClosedError'
+}
+
+export class Room {
+  readonly #node: PeerNode
+  readonly #listener: RoomListener
+  #stream: Stream | undefined
+  /** Aborted to give up the present attempt, pause or stay. */
+  #turn = new AbortController()
+
+  constructor(node: PeerNode, listener: RoomListener) {
+    this.#node = node
+    this.#listener = listener
+    node.addEventListener('peer:identify', ({ detail }) => {
+      if (detail.peer === this.#stream?.connection.peer) listener.agent(detail.agent)
+    })
+    void this.#run()
+  }
+
+  /** Tries now what would be tried later: the person asked, or the network is back. */
+  hurry(): void {
+    if (this.#stream === undefined) this.#turn.abort()
+  }
+
+  /** Leaves the present server for the one that is chosen now. */
+  move(): void {
+    this.#turn.abort()
+  }
+
+  /**
+   * Says something.
+   *
+   * @throws {Error} there is no connection, or it broke.
+   */
+  async say(text: string): Promise<void> {
+    if (this.#stream === undefined) throw new RoomClosedError('not connected')
+    await this.#stream.write(encodeFrame(new TextEncoder().encode(JSON.stringify({ text }))))
+  }
+
+  async #run(): Promise<never> {
+    let failures = 0
+    for (;;) {
+      this.#turn = new AbortController()
+      const { signal } = this.#turn
+      this.#listener.status({ kind: 'connecting', attempt: failures })
+      const error = await this.#stay(signal, () => {
+        failures = 0
+      })
+      if (signal.aborted) {
+        failures = 0
+        continue
+      }
+      const pause = isFinal(error) ? undefined : pauseAfter(failures++)
+      const retryAt = pause === undefined ? undefined : Date.now() + pause
+      this.#listener.status({ kind: 'waiting', error, retryAt })
+      await elapsed(pause, signal)
+    }
+  }
+
+  /** Connects, enters, and takes part to the end; resolves with what ended it. */
+  async #stay(signal: AbortSignal, entered: () => void): Promise<unknown> {
+    let connection: Connection | undefined
+    let pinging: ReturnType<typeof setInterval> | undefined
+    try {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(ENTER_MS)])
+      connection = await this.#node.dial(await serverAddresses(limit), { signal: limit })
+      const stream = await connection.openStream(CHAT, { signal: limit })
+      signal.addEventListener('abort', () => stream.abort(signal.reason))
+      pinging = this.#keepPinging(stream)
+      const frames = new FrameReader()
+      for await (const bytes of stream) {
+        for (const frame of frames.read(bytes)) {
+          const message = parse(frame)
+          if (this.#stream === undefined) {
+            this.#stream = stream
+            entered()
+            this.#listener.status({
+              kind: 'connected',
+              server: connection.peer,
+              address: connection.remoteAddress,
+            })
+          }
+          this.#listener.members(message.members)
+          // What the server says itself is but the count of members.
+          if (message.from !== connection.peer) this.#listener.line(message)
+        }
+      }
+      throw new RoomClosedError('the server closed the room')
+    } catch (error) {
+      return error
+    } finally {
+      clearInterval(pinging)
+      this.#stream = undefined
+      // Not waited for: the link may be dead.
+      void connection?.close()
+    }
+  }
+
+  /** Measures the round trip now and then; a stay on a connection that does not answer is over. */
+  #keepPinging(stream: Stream): ReturnType<typeof setInterval> {
+    let lost = 0
+    const ping = async (): Promise<void> => {
+      try {
+        this.#listener.roundTrip(await stream.connection.ping({ signal: AbortSignal.timeout(PING_MS) }))
+        lost = 0
+      } catch {
+        lost++
+        if (lost >= MAX_LOST_PINGS) stream.abort(new RoomClosedError('the server does not answer'))
+      }
+    }
+    void ping()
+    return setInterval(ping, PING_EVERY_MS)
+  }
+}
+
+function parse(frame: Uint8Array): Line & { members: number } {
+  const message: unknown = JSON.parse(new TextDecoder().decode(frame))
+  if (typeof message !== 'object' || message === null) throw new FrameError('not a message of the room')
+  const { from, text, at, members } = message as Record<string, unknown>
+  if (
+    typeof from !== 'string' ||
+    typeof text !== 'string' ||
+    typeof at !== 'number' ||
+    typeof members !== 'number'
+  )
+    throw new FrameError('not a message of the room')
+  return { from, text, at, members }
+}
+
+/** Doubles, and is never quite the same, so that pages do not come back all at once. */
+function pauseAfter(failures: number): number {
+  const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures)
+  return longest * (0.75 + Math.random() / 4)
+}
+
+/** Resolves after `ms`, or never if undefined, or at once when `signal` is aborted. */
+function elapsed(ms: number | undefined, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = ms === undefined ? undefined : setTimeout(resolve, ms)
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}
