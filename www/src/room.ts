@@ -58,9 +58,8 @@ export class Room {
   constructor(node: PeerNode, listener: RoomListener) {
     this.#node = node
     this.#listener = listener
-    node.addEventListener('peer:identify', ({ detail }) => {
-      if (detail.peer === this.#stream?.connection.peer) listener.agent(detail.agent)
-    })
+    // The server is the only peer that this page has a connection to.
+    node.addEventListener('peer:identify', ({ detail }) => listener.agent(detail.agent))
     void this.#run()
   }
 

@@ -35,6 +35,7 @@ export class Composer {
   setConnected(connected: boolean): void {
     this.#connected = connected
     this.#hint.textContent = connected ? HINT : OFFLINE
+    this.#hint.classList.toggle('offline', !connected)
     this.#refresh()
   }
 

@@ -23,13 +23,20 @@ export class Log {
   readonly #newer = find<HTMLButtonElement>('newer')
   #last: Line | undefined
   #unread = 0
+  /** Whether the end is in sight. */
+  #following = true
 
   constructor(you: PeerId) {
     this.#you = you
     this.#newer.addEventListener('click', () => this.#toEnd())
     this.#scroll.addEventListener('scroll', () => {
-      if (this.#nearEnd()) this.#newer.hidden = true
+      this.#following = this.#nearEnd()
+      if (this.#following) this.#newer.hidden = true
     })
+    // A keyboard that opens, or a trouble above, must not hide the end.
+    new ResizeObserver(() => {
+      if (this.#following) this.#toEnd()
+    }).observe(this.#scroll)
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden) this.#read()
     })
@@ -38,7 +45,7 @@ export class Log {
   /** Adds a line; one of our own can be marked as lost with what is returned. */
   add(line: Line): { lost(): void } {
     const own = line.from === this.#you
-    const follow = own || this.#nearEnd()
+    const follow = own || this.#following
     const item = lineItem(line, own, this.#continues(line))
     this.#last = line
     this.#append(item)
@@ -55,10 +62,9 @@ export class Log {
 
   /** Adds a remark of the page itself. */
   remark(text: string): void {
-    const follow = this.#nearEnd()
     this.#last = undefined
     this.#append(make('li', 'remark', text))
-    if (follow) this.#toEnd()
+    if (this.#following) this.#toEnd()
   }
 
   #append(item: HTMLLIElement): void {
@@ -77,6 +83,7 @@ export class Log {
   }
 
   #toEnd(): void {
+    this.#following = true
     this.#scroll.scrollTop = this.#scroll.scrollHeight
     this.#newer.hidden = true
   }

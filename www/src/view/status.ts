@@ -14,27 +14,29 @@ export class StatusView {
   readonly #pill = find('status')
   readonly #path = find('path')
   readonly #trouble = find('trouble')
-  readonly #again = find('again')
+  readonly #when = find('again-when')
+  readonly #now = find<HTMLButtonElement>('again-now')
   #trips: number[] = []
   #countdown: ReturnType<typeof setInterval> | undefined
 
   /** Calls `hurry` when the person does not want to wait. */
   constructor(hurry: () => void) {
-    find('again-now').addEventListener('click', hurry)
+    this.#now.addEventListener('click', hurry)
   }
 
   show(status: Status): void {
     clearInterval(this.#countdown)
-    this.#again.hidden = true
+    this.#when.textContent = status.kind === 'connecting' ? 'Trying now' : ''
+    this.#now.disabled = status.kind === 'connecting'
     switch (status.kind) {
       case 'connecting':
         // A trouble stays in sight until it is over.
         this.#state('connecting', 'Connecting')
+        this.#forget()
         break
       case 'connected':
         this.#state('connected', 'Connected')
         this.#trouble.hidden = true
-        this.#trips = []
         find('server-id').textContent = shortId(status.server)
         find('server-id').title = status.server
         find('server-address').textContent = status.address.replace(/\/p2p\/.*/, '')
@@ -42,7 +44,6 @@ export class StatusView {
         break
       case 'waiting':
         this.#state('waiting', 'Not connected')
-        this.#forget()
         this.showTrouble(adviceOn(status.error))
         if (status.retryAt !== undefined) this.#countTo(status.retryAt)
     }
@@ -94,11 +95,10 @@ export class StatusView {
   #countTo(retryAt: number): void {
     const tick = (): void => {
       const seconds = Math.ceil((retryAt - Date.now()) / 1000)
-      find('again-when').textContent = seconds > 0 ? `Trying again in ${seconds} s` : 'Trying again'
+      this.#when.textContent = seconds > 0 ? `Trying again in ${seconds} s` : 'Trying again'
     }
     tick()
     this.#countdown = setInterval(tick, 250)
-    this.#again.hidden = false
   }
 
   #drawTrips(): void {

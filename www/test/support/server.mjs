@@ -1,0 +1,88 @@
+// The native server, and peers of the npm package in its room.
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { createNode } from 'polypeer'
+import { built } from '../../../scripts/lib.mjs'
+
+export const CHAT = '/polypeer/chat/1.0.0'
+
+/** Runs `polypeer serve` on loopback: `{ peer, addresses, stop }`. */
+export function startServer(key) {
+  const child = spawn(
+    built('polypeer'),
+    [
+      '--json',
+      'serve',
+      '--key',
+      key,
+      '--listen',
+      '/ip4/127.0.0.1/tcp/0',
+      '--listen',
+      '/ip4/127.0.0.1/tcp/0/ws',
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  const ended = new Promise((resolve) => child.on('close', resolve))
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => reject(new Error(`the server ended with ${code}`)))
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const { event, peer, addresses } = JSON.parse(line)
+      if (event !== 'listening') return
+      resolve({
+        peer,
+        addresses,
+        /** Ends it in order, or at once with SIGKILL. */
+        stop(signal = 'SIGTERM') {
+          child.kill(signal)
+          return ended
+        },
+      })
+    })
+  })
+}
+
+/** A message with its length before it, as bytes. */
+export function frame(message) {
+  const body = Buffer.from(JSON.stringify(message))
+  const head = body.length < 128 ? [body.length] : [(body.length & 0x7f) | 0x80, body.length >> 7]
+  return Buffer.concat([Buffer.from(head), body])
+}
+
+/** The messages that come on a stream. */
+export async function* messages(stream) {
+  let rest = Buffer.alloc(0)
+  for await (const bytes of stream) {
+    rest = Buffer.concat([rest, bytes])
+    for (;;) {
+      const long = rest[0] > 127
+      if (rest.length < (long ? 2 : 1)) break
+      const start = long ? 2 : 1
+      const end = start + (long ? (rest[0] & 0x7f) | (rest[1] << 7) : rest[0])
+      if (rest.length < end) break
+      yield JSON.parse(rest.subarray(start, end))
+      rest = rest.subarray(end)
+    }
+  }
+}
+
+/** A peer in Node that has entered the room: `{ peer, say, hear }`. */
+export async function nodePeer(t, addresses) {
+  const node = await createNode()
+  t.after(() => node.close())
+  const stream = await node.dial(addresses, CHAT)
+  const heard = messages(stream)
+  return {
+    peer: node.peerId,
+    say: (text) => stream.write(frame({ text })),
+    hear: async () => (await heard.next()).value,
+  }
+}
+
+/** A server made of the npm package, which does as `host` says with each stream of the room. */
+export async function roomOf(t, host) {
+  const node = await createNode({ listen: ['/ip4/127.0.0.1/tcp/0/ws'] })
+  t.after(() => node.close())
+  node.handle(CHAT, (stream) => host(stream, node))
+  return node.addresses[0]
+}
