@@ -1,5 +1,5 @@
 // npm test [-- STAGE...]: sets up, builds, runs every test; stops at the first
-// stage that fails. Stages: rust, js, packaging, interop.
+// stage that fails. Stages: rust, js, demo, packaging, interop.
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -50,7 +50,7 @@ function count(line) {
   }
 }
 
-/** Every `*.test.mjs` under a folder of `tests/`. */
+/** Every `*.test.mjs` under a folder. */
 function testFiles(folder) {
   const path = join(root, folder)
   if (!existsSync(path)) return []
@@ -79,6 +79,10 @@ const stages = {
   js: {
     title: 'The npm package in Node and Chromium',
     run: () => tests('npm', ['test', '--workspace', 'js', '--silent'], { title: 'npm test (js)' }),
+  },
+  demo: {
+    title: 'The demo: pages in Chromium, the server, a peer in Node',
+    run: () => nodeTests('www/test'),
   },
   packaging: {
     title: 'The packed package as its users install it',

@@ -1,8 +1,8 @@
 /** The card that says who this page is. */
 
 import type { PeerId } from 'polypeer'
-import { persona, shortId } from '../persona'
-import { find } from './dom'
+import { persona } from '../persona'
+import { find, make } from './dom'
 import { drawFace } from './face'
 
 /** How long “Copied” stands, in milliseconds. */
@@ -16,7 +16,7 @@ export function showYou(peer: PeerId, kept: boolean): void {
   find('you-name').textContent = who.name
   find('you-kept').textContent = kept ? 'The key is kept in this browser' : 'A new key for this visit'
   const id = find('you-id')
-  id.textContent = shortId(peer)
+  id.replaceChildren(make('span', 'head', peer.slice(0, 8)), `…${who.tail}`)
   id.title = peer
   id.dataset.peer = peer
 
