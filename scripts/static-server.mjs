@@ -21,15 +21,19 @@ const types = {
 
 /**
  * Serves `folder` on loopback. `extra` maps paths to functions whose result is sent
- * as JSON. `port` is a wish: if it is taken, a free one is used.
+ * as JSON. If `port` is taken, a free one is used, or it is an error if `strict`.
  */
-export async function serveFolder(folder, { port = 0, extra = {} } = {}) {
+export async function serveFolder(folder, { port = 0, extra = {}, strict = false } = {}) {
   const base = await realpath(folder)
   const server = createServer(async (request, response) => {
     const headers = { 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.writeHead(405, { ...headers, allow: 'GET, HEAD' }).end()
+      return
+    }
     try {
       const path = decodeURIComponent(new URL(request.url, 'http://localhost').pathname)
-      if (extra[path]) {
+      if (Object.hasOwn(extra, path)) {
         response.writeHead(200, { ...headers, 'content-type': types['.json'] })
         response.end(JSON.stringify(extra[path]()))
         return
@@ -47,7 +51,7 @@ export async function serveFolder(folder, { port = 0, extra = {} } = {}) {
     }
   })
   await listen(server, port).catch((error) => {
-    if (port === 0 || error.code !== 'EADDRINUSE') throw error
+    if (strict || port === 0 || error.code !== 'EADDRINUSE') throw error
     return listen(server, 0)
   })
   return {

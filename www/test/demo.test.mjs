@@ -4,8 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { startServer } from '../../scripts/demo-server.mjs'
 import { connected, launch, line, nameOf, openPage, peerOf, say, servePage } from './support/browser.mjs'
-import { frame, nodePeer, roomOf, startServer } from './support/server.mjs'
+import { frame, nodePeer, roomOf } from './support/peers.mjs'
 
 const timeout = 180_000
 

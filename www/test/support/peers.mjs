@@ -1,46 +1,7 @@
-// The native server, and peers of the npm package in its room.
-import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
+// Peers of the npm package in the room of the native server, and as its host.
 import { createNode } from 'polypeer'
-import { built } from '../../../scripts/lib.mjs'
 
 export const CHAT = '/polypeer/chat/1.0.0'
-
-/** Runs `polypeer serve` on loopback: `{ peer, addresses, stop }`. */
-export function startServer(key) {
-  const child = spawn(
-    built('polypeer'),
-    [
-      '--json',
-      'serve',
-      '--key',
-      key,
-      '--listen',
-      '/ip4/127.0.0.1/tcp/0',
-      '--listen',
-      '/ip4/127.0.0.1/tcp/0/ws',
-    ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  )
-  const ended = new Promise((resolve) => child.on('close', resolve))
-  return new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', (code) => reject(new Error(`the server ended with ${code}`)))
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const { event, peer, addresses } = JSON.parse(line)
-      if (event !== 'listening') return
-      resolve({
-        peer,
-        addresses,
-        /** Ends it in order, or at once with SIGKILL. */
-        stop(signal = 'SIGTERM') {
-          child.kill(signal)
-          return ended
-        },
-      })
-    })
-  })
-}
 
 /** A message with its length before it, as bytes. */
 export function frame(message) {
