@@ -38,7 +38,8 @@ pub enum Owner {
 pub struct Handler {
     /// Who gets the streams.
     pub owner: Owner,
-    /// Its share of the connection beside other streams: 1 is the ordinary one.
+    /// Its share of the connection beside other streams, of which the ordinary
+    /// one is [`DEFAULT_WEIGHT`](crate::muxer::yamux::DEFAULT_WEIGHT).
     pub weight: u8,
 }
 

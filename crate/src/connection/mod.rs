@@ -28,7 +28,7 @@ use crate::negotiate::{Dialer, Name};
 use crate::rng::Rng;
 use crate::security::pnet::{Cipher, PreSharedKey};
 use crate::security::{Ciphers, RustCrypto};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::Buffer;
 
 pub use crate::muxer::yamux::{Read, StreamId, WriteError};
@@ -83,6 +83,9 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// From a stream's opening to an agreed protocol; 10 s.
     pub stream_timeout: Duration,
+    /// After so long without a byte from the remote it is pinged; 30 s. It has
+    /// [`yamux::Config::ping_timeout`] to answer.
+    pub keep_alive: Duration,
 }
 
 impl Config {
@@ -96,6 +99,7 @@ impl Config {
             yamux: yamux::Config::default(),
             handshake_timeout: Duration::from_secs(10),
             stream_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(30),
         }
     }
 }
@@ -129,6 +133,8 @@ struct Established {
     /// The answer to our lazily proposed muxer, until it has come.
     muxer_answer: Option<(Dialer, Buffer)>,
     closing: bool,
+    /// When the remote is pinged if nothing comes from it before.
+    ping_at: Instant,
 }
 
 impl Connection {
@@ -191,7 +197,10 @@ impl Connection {
                 let progress = upgrade.receive(bytes, self.out.writer())?;
                 self.progress(now, progress)
             }
-            State::Established(established) => established.receive(now, bytes),
+            State::Established(established) => {
+                established.ping_at = now + self.config.keep_alive;
+                established.receive(now, bytes)
+            }
             State::Closed => Ok(()),
         }
     }
@@ -220,6 +229,7 @@ impl Connection {
             streams: Streams::new(yamux, self.config.clone(), self.handlers.clone()),
             muxer_answer: muxer_answer.map(|dialer| (dialer, Buffer::new())),
             closing: false,
+            ping_at: now + self.config.keep_alive,
         };
         let result =
             established.plain(now, &plain).and_then(|()| established.receive(now, &mut rest));
@@ -290,7 +300,9 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Upgrading { deadline, .. } => Some(*deadline),
-            State::Established(established) => established.streams.poll_timeout(),
+            State::Established(established) => {
+                earliest(Some(established.ping_at), established.streams.poll_timeout())
+            }
             State::Closed => None,
         }
     }
@@ -302,6 +314,10 @@ impl Connection {
                 self.fail(Error::HandshakeTimedOut);
             }
             State::Established(established) => {
+                if now >= established.ping_at {
+                    established.ping_at = now + self.config.keep_alive;
+                    established.streams.yamux.ping(now);
+                }
                 let result = established.streams.handle_timeout(now);
                 established.streams.process(now);
                 if let Err(error) = result {
@@ -492,3 +508,6 @@ impl Established {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,8 +21,8 @@ pub struct Config {
     pub max_unauthenticated: usize,
     /// Addresses tried at a time for one dial; 8.
     pub max_parallel_attempts: usize,
-    /// Protocols whose streams get more than the ordinary share (1) of their
-    /// connection.
+    /// Protocols whose streams get more or less than the ordinary share,
+    /// [`DEFAULT_WEIGHT`](crate::muxer::yamux::DEFAULT_WEIGHT), of their connection.
     pub weights: Vec<(Name, u8)>,
     /// The number of our first signed peer record, which must be higher than any
     /// that we signed before: hosts pass milliseconds of Unix time.

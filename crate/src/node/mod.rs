@@ -8,6 +8,7 @@
 mod config;
 mod dial;
 mod event;
+mod hosting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use event::{
 };
 
 use dial::Dials;
+use hosting::ProtocolId;
 
 /// The brain of a peer. See the [module](self).
 ///
@@ -64,13 +66,6 @@ struct Link {
     remote: Multiaddr,
     /// Known once established.
     peer: Option<PeerId>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ProtocolId {
-    Identify,
-    Ping,
-    Custom(usize),
 }
 
 impl Node {
@@ -495,96 +490,6 @@ impl Node {
                 );
             }
             None => self.outputs.push_back(Output::Connection(id, ToConnection::Reset(stream))),
-        }
-    }
-
-    // Protocols.
-
-    fn protocol_ids(&self) -> Vec<ProtocolId> {
-        let custom = (0..self.custom.len()).map(ProtocolId::Custom);
-        [ProtocolId::Identify, ProtocolId::Ping].into_iter().chain(custom).collect()
-    }
-
-    fn protocol(&self, id: ProtocolId) -> &dyn Protocol {
-        match id {
-            ProtocolId::Identify => &self.identify,
-            ProtocolId::Ping => &self.ping,
-            ProtocolId::Custom(index) => &*self.custom[index],
-        }
-    }
-
-    fn protocol_mut(&mut self, id: ProtocolId) -> (&mut dyn Protocol, &Local) {
-        let protocol: &mut dyn Protocol = match id {
-            ProtocolId::Identify => &mut self.identify,
-            ProtocolId::Ping => &mut self.ping,
-            ProtocolId::Custom(index) => &mut *self.custom[index],
-        };
-        (protocol, &self.local)
-    }
-
-    fn feed(&mut self, now: Instant, id: ProtocolId, input: Input<'_>) {
-        let (protocol, local) = self.protocol_mut(id);
-        protocol.handle(now, local, input);
-        self.drain(id);
-    }
-
-    fn drain(&mut self, id: ProtocolId) {
-        while let Some(action) = self.protocol_mut(id).0.poll() {
-            let (connection, message) = match action {
-                Action::Open { connection, request, protocols, framing } => {
-                    let number = self.number();
-                    self.requests.insert(number, (connection, id, request));
-                    (connection, ToConnection::Open { request: number, protocols, framing })
-                }
-                Action::Send { connection, stream, bytes } => {
-                    (connection, ToConnection::Send(stream, bytes))
-                }
-                Action::Finish { connection, stream } => (connection, ToConnection::Finish(stream)),
-                Action::Reset { connection, stream } => {
-                    self.streams.remove(&(connection, stream));
-                    (connection, ToConnection::Reset(stream))
-                }
-                Action::Emit(event) => {
-                    self.emit(event);
-                    continue;
-                }
-            };
-            self.outputs.push_back(Output::Connection(connection, message));
-        }
-    }
-
-    fn register(&mut self, id: ProtocolId) {
-        for (name, framing) in self.protocol(id).names() {
-            self.set_handler(name, Owner::Node(framing));
-        }
-    }
-
-    fn set_handler(&mut self, name: Name, owner: Owner) {
-        let weights = &self.config.weights;
-        let weight =
-            weights.iter().find(|(known, _)| *known == name).map_or(1, |(_, weight)| *weight);
-        Arc::make_mut(&mut self.handlers).insert(name, Handler { owner, weight });
-    }
-
-    fn protocols_changed(&mut self, now: Instant) {
-        self.local.protocols = self.handlers.keys().cloned().collect();
-        let ids: Vec<ConnectionId> = self.links.keys().copied().collect();
-        for id in ids {
-            let message = ToConnection::Handlers(self.handlers.clone());
-            self.outputs.push_back(Output::Connection(id, message));
-        }
-        self.local_changed(now);
-    }
-
-    fn addresses_changed(&mut self, now: Instant) {
-        self.emit(Event::AddressesChanged);
-        self.local_changed(now);
-    }
-
-    fn local_changed(&mut self, now: Instant) {
-        self.local.sequence = self.local.sequence.saturating_add(1);
-        for id in self.protocol_ids() {
-            self.feed(now, id, Input::LocalChanged);
         }
     }
 

@@ -5,16 +5,22 @@
 //! fetched ([`MAX_NEWS`], at which reading from the wire stops), one message a
 //! stream (its framing's `max`), answers a stream ([`MAX_OUTBOX`]).
 
+mod messages;
+mod stream;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::muxer::yamux::{self, Read, StreamId, WriteError, Yamux};
+use crate::muxer::yamux::{self, StreamId, Yamux};
 use crate::negotiate::{Dialer, Listener, Name};
 use crate::time::{Instant, earliest};
-use crate::wire::{Buffer, varint};
 
 use super::message::{Framing, Handler, Handlers, Owner, StreamEvent, ToNode};
 use super::{Config, StreamError};
+use messages::{Messages, queue};
+
+pub use messages::MAX_OUTBOX;
+pub use stream::Stream;
 
 /// Inbound streams whose protocol is not agreed on yet; the next one is reset.
 /// As go-libp2p's transient scope.
@@ -22,16 +28,12 @@ pub const MAX_NEGOTIATING: usize = 128;
 /// News for the node and the application that wait to be fetched, before the
 /// connection stops reading from its transport.
 pub const MAX_NEWS: usize = 1024;
-/// Bytes that a protocol of the node may have waiting on one stream because the
-/// remote does not read; at the next message the stream is reset.
-pub const MAX_OUTBOX: usize = 2 * 1024 * 1024;
-
 /// Bytes that are read and thrown away of a stream whose application has let go
 /// of it; after these it is reset.
 pub const MAX_DISCARDED: usize = 1024 * 1024;
 
-pub(super) struct Streams {
-    pub(super) yamux: Yamux,
+pub(in crate::connection) struct Streams {
+    pub(in crate::connection) yamux: Yamux,
     config: Arc<Config>,
     handlers: Arc<Handlers>,
     entries: BTreeMap<StreamId, Entry>,
@@ -43,10 +45,10 @@ pub(super) struct Streams {
     deadlines: BTreeSet<(Instant, StreamId)>,
     negotiating_inbound: usize,
     /// The code with which the remote announced its end.
-    pub(super) goodbye: Option<u32>,
+    pub(in crate::connection) goodbye: Option<u32>,
 }
 
-pub(super) struct Entry {
+struct Entry {
     negotiation: Option<Box<Negotiation>>,
     deadline: Instant,
     owner: Owner,
@@ -69,22 +71,12 @@ enum Negotiation {
     Listener(Listener),
 }
 
-#[derive(Default)]
-struct Messages {
-    /// The number of the node's request, until it is answered.
-    request: Option<u64>,
-    inbox: Buffer,
-    outbox: Buffer,
-    finish: bool,
-    queued: bool,
-    /// The remote's half is closed, and the node does not know it yet.
-    finished: bool,
-    /// Both halves are closed.
-    closed: bool,
-}
-
 impl Streams {
-    pub(super) fn new(yamux: Yamux, config: Arc<Config>, handlers: Arc<Handlers>) -> Self {
+    pub(in crate::connection) fn new(
+        yamux: Yamux,
+        config: Arc<Config>,
+        handlers: Arc<Handlers>,
+    ) -> Self {
         Self {
             yamux,
             config,
@@ -99,21 +91,21 @@ impl Streams {
         }
     }
 
-    pub(super) fn set_handlers(&mut self, handlers: Arc<Handlers>) {
+    pub(in crate::connection) fn set_handlers(&mut self, handlers: Arc<Handlers>) {
         self.handlers = handlers;
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::connection) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether news are fetched fast enough to take more from the wire.
-    pub(super) fn wants_read(&self) -> bool {
+    pub(in crate::connection) fn wants_read(&self) -> bool {
         self.yamux.wants_read() && self.to_node.len() + self.events.len() < MAX_NEWS
     }
 
     /// Opens a stream; with one proposal it can be written to at once.
-    pub(super) fn open(
+    pub(in crate::connection) fn open(
         &mut self,
         now: Instant,
         protocols: Vec<Name>,
@@ -135,7 +127,7 @@ impl Streams {
     }
 
     /// As [`Streams::open`], for a protocol of the node, which is told by news.
-    pub(super) fn open_for_node(
+    pub(in crate::connection) fn open_for_node(
         &mut self,
         now: Instant,
         request: u64,
@@ -164,7 +156,7 @@ impl Streams {
     }
 
     /// Takes the muxer's news apart; call after anything that may have made some.
-    pub(super) fn process(&mut self, now: Instant) {
+    pub(in crate::connection) fn process(&mut self, now: Instant) {
         while let Some(event) = self.yamux.poll_event() {
             match event {
                 yamux::Event::Opened(id) => self.on_opened(now, id),
@@ -353,21 +345,21 @@ impl Streams {
     }
 
     /// Gives a stream up without telling its owner, who asked for it.
-    pub(super) fn reset(&mut self, id: StreamId) {
+    pub(in crate::connection) fn reset(&mut self, id: StreamId) {
         if let Some(stream) = self.yamux.stream(id) {
             stream.reset();
         }
     }
 
     /// The owner gives its stream up.
-    pub(super) fn abandon(&mut self, id: StreamId) {
+    pub(in crate::connection) fn abandon(&mut self, id: StreamId) {
         self.reset(id);
         self.remove(id);
     }
 
     /// The application lets go of a stream. One that it has finished lives on
     /// until the remote has finished too, for a while; any other is reset.
-    pub(super) fn release(&mut self, now: Instant, id: StreamId) {
+    pub(in crate::connection) fn release(&mut self, now: Instant, id: StreamId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let finished = self.yamux.stream(id).is_some_and(|stream| stream.is_write_finished());
         if !finished {
@@ -405,113 +397,18 @@ impl Streams {
         Some(entry)
     }
 
-    pub(super) fn send(&mut self, id: StreamId, message: &[u8]) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        let Some(messages) = &mut entry.messages else { return };
-        if messages.outbox.len().saturating_add(message.len()) > MAX_OUTBOX {
-            return self.reset_with(id, StreamError::Reset);
-        }
-        if let Owner::Node(Framing::LengthPrefixed { .. }) = entry.owner {
-            varint::encode(message.len() as u64, messages.outbox.writer());
-        }
-        messages.outbox.push(message);
-        self.flush(id);
-    }
-
-    pub(super) fn finish(&mut self, id: StreamId) {
-        if let Some(messages) = self.entries.get_mut(&id).and_then(|e| e.messages.as_deref_mut()) {
-            messages.finish = true;
-            self.flush(id);
-        }
-    }
-
-    fn flush(&mut self, id: StreamId) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        if entry.blocks_writer() {
-            return;
-        }
-        let (Some(messages), Some(mut stream)) = (&mut entry.messages, self.yamux.stream(id))
-        else {
-            return;
-        };
-        if let Ok(written) = stream.write(messages.outbox.as_slice()) {
-            messages.outbox.consume(written);
-        }
-        if messages.finish && messages.outbox.is_empty() {
-            stream.finish();
-        }
-    }
-
-    pub(super) fn poll_event(&mut self) -> Option<StreamEvent> {
+    pub(in crate::connection) fn poll_event(&mut self) -> Option<StreamEvent> {
         self.events.pop_front()
     }
 
-    /// The next news for the node; messages are read from their streams only here.
-    pub(super) fn poll_node(&mut self) -> Option<ToNode> {
-        if let Some(news) = self.to_node.pop_front() {
-            return Some(news);
-        }
-        while let Some(&id) = self.readable.front() {
-            if let Some(news) = self.read_message(id) {
-                return Some(news);
-            }
-            self.readable.pop_front();
-            if let Some(messages) = self.entries.get_mut(&id).and_then(|e| e.messages.as_mut()) {
-                messages.queued = false;
-            }
-        }
-        None
-    }
-
-    fn read_message(&mut self, id: StreamId) -> Option<ToNode> {
-        let entry = self.entries.get_mut(&id)?;
-        let Owner::Node(framing) = entry.owner else { return None };
-        let messages = entry.messages.as_deref_mut()?;
-        loop {
-            let missing = match missing(framing, messages.inbox.as_slice()) {
-                Ok(missing) => missing,
-                Err(TooLong) => {
-                    self.reset_with(id, StreamError::Reset);
-                    return self.to_node.pop_front();
-                }
-            };
-            if missing == 0 {
-                let bytes = take_message(framing, &mut messages.inbox);
-                return Some(ToNode::Message { stream: id, bytes });
-            }
-            let mut stream = self.yamux.stream(id);
-            let readable = stream.as_mut().map_or(&[][..], |stream| stream.readable());
-            let taken = missing.min(readable.len());
-            if taken == 0 {
-                break;
-            }
-            messages.inbox.push(&readable[..taken]);
-            if let Some(stream) = &mut stream {
-                stream.consume(taken);
-            }
-        }
-        if messages.finished {
-            messages.finished = false;
-            // A message cut off by the end is no message.
-            let whole = messages.inbox.is_empty();
-            return Some(if whole {
-                ToNode::Finished { stream: id }
-            } else {
-                ToNode::Reset { stream: id }
-            });
-        }
-        if messages.closed {
-            self.remove(id);
-            return Some(ToNode::Gone { stream: id });
-        }
-        None
-    }
-
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    pub(in crate::connection) fn poll_timeout(&self) -> Option<Instant> {
         earliest(self.deadlines.first().map(|(at, _)| *at), self.yamux.poll_timeout())
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), yamux::Error> {
+    pub(in crate::connection) fn handle_timeout(
+        &mut self,
+        now: Instant,
+    ) -> Result<(), yamux::Error> {
         while let Some(&(_, id)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
             if self.entries.get(&id).is_some_and(|entry| entry.released.is_some()) {
                 self.abandon(id);
@@ -523,7 +420,7 @@ impl Streams {
     }
 
     /// The application's view of one of its streams.
-    pub(super) fn stream(&mut self, id: StreamId) -> Option<Stream<'_>> {
+    pub(in crate::connection) fn stream(&mut self, id: StreamId) -> Option<Stream<'_>> {
         let entry = self.entries.get_mut(&id)?;
         if entry.messages.is_some() {
             return None;
@@ -540,89 +437,6 @@ impl Entry {
             Some(Negotiation::Listener(_)) => true,
             None => false,
         }
-    }
-}
-
-/// A short loan of one stream of the application.
-pub struct Stream<'a> {
-    entry: &'a mut Entry,
-    inner: yamux::Stream<'a>,
-}
-
-impl Stream<'_> {
-    /// Bytes that came and wait; empty until the protocol is agreed on.
-    pub fn readable(&mut self) -> &[u8] {
-        if self.entry.negotiation.is_some() { &[] } else { self.inner.readable() }
-    }
-
-    /// Drops the `count` oldest bytes, which lets the remote send as many more.
-    pub fn consume(&mut self, count: usize) {
-        if self.entry.negotiation.is_none() {
-            self.inner.consume(count);
-        }
-    }
-
-    /// Moves bytes that came into `out`.
-    pub fn read(&mut self, out: &mut [u8]) -> Read {
-        if self.entry.negotiation.is_some() {
-            return Read::Pending;
-        }
-        self.inner.read(out)
-    }
-
-    /// Takes as many of `bytes` as there is room for and returns their number;
-    /// after less than all, [`StreamEvent::Writable`] tells when to go on.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, WriteError> {
-        if self.entry.blocks_writer() { Ok(0) } else { self.inner.write(bytes) }
-    }
-
-    /// Sends no more after what was written.
-    pub fn finish(&mut self) {
-        match self.entry.negotiation.as_deref_mut() {
-            Some(Negotiation::Dialer { lazy: false, finish, .. }) => *finish = true,
-            _ => self.inner.finish(),
-        }
-    }
-
-    /// Whether all that was written has been handed to the connection.
-    pub fn is_flushed(&self) -> bool {
-        self.inner.unsent() == 0 && !self.entry.blocks_writer()
-    }
-}
-
-struct TooLong;
-
-/// How many bytes `inbox` lacks for a whole message; prefixes come byte by byte.
-fn missing(framing: Framing, inbox: &[u8]) -> Result<usize, TooLong> {
-    match framing {
-        Framing::Fixed { len } => Ok(len.saturating_sub(inbox.len())),
-        Framing::LengthPrefixed { max } => match varint::decode(inbox) {
-            Err(_) => Err(TooLong),
-            Ok(None) => Ok(1),
-            Ok(Some((length, prefix))) => match usize::try_from(length) {
-                Ok(length) if length <= max => Ok((prefix + length).saturating_sub(inbox.len())),
-                _ => Err(TooLong),
-            },
-        },
-    }
-}
-
-fn take_message(framing: Framing, inbox: &mut Buffer) -> Vec<u8> {
-    let prefix = match framing {
-        Framing::Fixed { .. } => 0,
-        Framing::LengthPrefixed { .. } => {
-            varint::decode(inbox.as_slice()).ok().flatten().map_or(0, |(_, prefix)| prefix)
-        }
-    };
-    let bytes = inbox.as_slice()[prefix..].to_vec();
-    inbox.clear();
-    bytes
-}
-
-fn queue(readable: &mut VecDeque<StreamId>, messages: &mut Messages, id: StreamId) {
-    if !messages.queued {
-        messages.queued = true;
-        readable.push_back(id);
     }
 }
 

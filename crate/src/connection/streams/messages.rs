@@ -1,0 +1,164 @@
+//! The node's streams as whole messages.
+
+use std::collections::VecDeque;
+
+use crate::muxer::yamux::StreamId;
+use crate::wire::{Buffer, varint};
+
+use super::super::StreamError;
+use super::super::message::{Framing, Owner, ToNode};
+use super::Streams;
+
+/// Bytes that a protocol of the node may have waiting on one stream because the
+/// remote does not read; at the next message the stream is reset.
+pub const MAX_OUTBOX: usize = 2 * 1024 * 1024;
+
+#[derive(Default)]
+pub(super) struct Messages {
+    /// The number of the node's request, until it is answered.
+    pub(super) request: Option<u64>,
+    inbox: Buffer,
+    outbox: Buffer,
+    finish: bool,
+    queued: bool,
+    /// The remote's half is closed, and the node does not know it yet.
+    pub(super) finished: bool,
+    /// Both halves are closed.
+    pub(super) closed: bool,
+}
+
+impl Streams {
+    pub(in crate::connection) fn send(&mut self, id: StreamId, message: &[u8]) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(messages) = &mut entry.messages else { return };
+        if messages.outbox.len().saturating_add(message.len()) > MAX_OUTBOX {
+            return self.reset_with(id, StreamError::Reset);
+        }
+        if let Owner::Node(Framing::LengthPrefixed { .. }) = entry.owner {
+            varint::encode(message.len() as u64, messages.outbox.writer());
+        }
+        messages.outbox.push(message);
+        self.flush(id);
+    }
+
+    pub(in crate::connection) fn finish(&mut self, id: StreamId) {
+        if let Some(messages) = self.entries.get_mut(&id).and_then(|e| e.messages.as_deref_mut()) {
+            messages.finish = true;
+            self.flush(id);
+        }
+    }
+
+    pub(super) fn flush(&mut self, id: StreamId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if entry.blocks_writer() {
+            return;
+        }
+        let (Some(messages), Some(mut stream)) = (&mut entry.messages, self.yamux.stream(id))
+        else {
+            return;
+        };
+        if let Ok(written) = stream.write(messages.outbox.as_slice()) {
+            messages.outbox.consume(written);
+        }
+        if messages.finish && messages.outbox.is_empty() {
+            stream.finish();
+        }
+    }
+
+    /// The next news for the node; messages are read from their streams only here.
+    pub(in crate::connection) fn poll_node(&mut self) -> Option<ToNode> {
+        if let Some(news) = self.to_node.pop_front() {
+            return Some(news);
+        }
+        while let Some(&id) = self.readable.front() {
+            if let Some(news) = self.read_message(id) {
+                return Some(news);
+            }
+            self.readable.pop_front();
+            if let Some(messages) = self.entries.get_mut(&id).and_then(|e| e.messages.as_mut()) {
+                messages.queued = false;
+            }
+        }
+        None
+    }
+
+    fn read_message(&mut self, id: StreamId) -> Option<ToNode> {
+        let entry = self.entries.get_mut(&id)?;
+        let Owner::Node(framing) = entry.owner else { return None };
+        let messages = entry.messages.as_deref_mut()?;
+        loop {
+            let missing = match missing(framing, messages.inbox.as_slice()) {
+                Ok(missing) => missing,
+                Err(TooLong) => {
+                    self.reset_with(id, StreamError::Reset);
+                    return self.to_node.pop_front();
+                }
+            };
+            if missing == 0 {
+                let bytes = take_message(framing, &mut messages.inbox);
+                return Some(ToNode::Message { stream: id, bytes });
+            }
+            let mut stream = self.yamux.stream(id);
+            let readable = stream.as_mut().map_or(&[][..], |stream| stream.readable());
+            let taken = missing.min(readable.len());
+            if taken == 0 {
+                break;
+            }
+            messages.inbox.push(&readable[..taken]);
+            if let Some(stream) = &mut stream {
+                stream.consume(taken);
+            }
+        }
+        if messages.finished {
+            messages.finished = false;
+            // A message cut off by the end is no message.
+            let whole = messages.inbox.is_empty();
+            return Some(if whole {
+                ToNode::Finished { stream: id }
+            } else {
+                ToNode::Reset { stream: id }
+            });
+        }
+        if messages.closed {
+            self.remove(id);
+            return Some(ToNode::Gone { stream: id });
+        }
+        None
+    }
+}
+
+struct TooLong;
+
+/// How many bytes `inbox` lacks for a whole message; prefixes come byte by byte.
+fn missing(framing: Framing, inbox: &[u8]) -> Result<usize, TooLong> {
+    match framing {
+        Framing::Fixed { len } => Ok(len.saturating_sub(inbox.len())),
+        Framing::LengthPrefixed { max } => match varint::decode(inbox) {
+            Err(_) => Err(TooLong),
+            Ok(None) => Ok(1),
+            Ok(Some((length, prefix))) => match usize::try_from(length) {
+                Ok(length) if length <= max => Ok((prefix + length).saturating_sub(inbox.len())),
+                _ => Err(TooLong),
+            },
+        },
+    }
+}
+
+fn take_message(framing: Framing, inbox: &mut Buffer) -> Vec<u8> {
+    let prefix = match framing {
+        Framing::Fixed { .. } => 0,
+        Framing::LengthPrefixed { .. } => {
+            varint::decode(inbox.as_slice()).ok().flatten().map_or(0, |(_, prefix)| prefix)
+        }
+    };
+    let bytes = inbox.as_slice()[prefix..].to_vec();
+    inbox.clear();
+    bytes
+}
+
+pub(super) fn queue(readable: &mut VecDeque<StreamId>, messages: &mut Messages, id: StreamId) {
+    if !messages.queued {
+        messages.queued = true;
+        readable.push_back(id);
+    }
+}

@@ -1,0 +1,110 @@
+//! How the node hosts its protocols: what they are told, and what they want.
+
+use std::sync::Arc;
+
+use crate::connection::{Handler, Owner, ToConnection};
+use crate::muxer::yamux::DEFAULT_WEIGHT;
+use crate::negotiate::Name;
+use crate::protocols::{Action, Input, Local, Protocol};
+use crate::time::Instant;
+
+use super::{ConnectionId, Node, Output};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProtocolId {
+    Identify,
+    Ping,
+    Custom(usize),
+}
+
+impl Node {
+    pub(super) fn protocol_ids(&self) -> Vec<ProtocolId> {
+        let custom = (0..self.custom.len()).map(ProtocolId::Custom);
+        [ProtocolId::Identify, ProtocolId::Ping].into_iter().chain(custom).collect()
+    }
+
+    pub(super) fn protocol(&self, id: ProtocolId) -> &dyn Protocol {
+        match id {
+            ProtocolId::Identify => &self.identify,
+            ProtocolId::Ping => &self.ping,
+            ProtocolId::Custom(index) => &*self.custom[index],
+        }
+    }
+
+    pub(super) fn protocol_mut(&mut self, id: ProtocolId) -> (&mut dyn Protocol, &Local) {
+        let protocol: &mut dyn Protocol = match id {
+            ProtocolId::Identify => &mut self.identify,
+            ProtocolId::Ping => &mut self.ping,
+            ProtocolId::Custom(index) => &mut *self.custom[index],
+        };
+        (protocol, &self.local)
+    }
+
+    pub(super) fn feed(&mut self, now: Instant, id: ProtocolId, input: Input<'_>) {
+        let (protocol, local) = self.protocol_mut(id);
+        protocol.handle(now, local, input);
+        self.drain(id);
+    }
+
+    pub(super) fn drain(&mut self, id: ProtocolId) {
+        while let Some(action) = self.protocol_mut(id).0.poll() {
+            let (connection, message) = match action {
+                Action::Open { connection, request, protocols, framing } => {
+                    let number = self.number();
+                    self.requests.insert(number, (connection, id, request));
+                    (connection, ToConnection::Open { request: number, protocols, framing })
+                }
+                Action::Send { connection, stream, bytes } => {
+                    (connection, ToConnection::Send(stream, bytes))
+                }
+                Action::Finish { connection, stream } => (connection, ToConnection::Finish(stream)),
+                Action::Reset { connection, stream } => {
+                    self.streams.remove(&(connection, stream));
+                    (connection, ToConnection::Reset(stream))
+                }
+                Action::Emit(event) => {
+                    self.emit(event);
+                    continue;
+                }
+            };
+            self.outputs.push_back(Output::Connection(connection, message));
+        }
+    }
+
+    pub(super) fn register(&mut self, id: ProtocolId) {
+        for (name, framing) in self.protocol(id).names() {
+            self.set_handler(name, Owner::Node(framing));
+        }
+    }
+
+    pub(super) fn set_handler(&mut self, name: Name, owner: Owner) {
+        let weights = &self.config.weights;
+        let weight = weights
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or(DEFAULT_WEIGHT, |(_, weight)| *weight);
+        Arc::make_mut(&mut self.handlers).insert(name, Handler { owner, weight });
+    }
+
+    pub(super) fn protocols_changed(&mut self, now: Instant) {
+        self.local.protocols = self.handlers.keys().cloned().collect();
+        let ids: Vec<ConnectionId> = self.links.keys().copied().collect();
+        for id in ids {
+            let message = ToConnection::Handlers(self.handlers.clone());
+            self.outputs.push_back(Output::Connection(id, message));
+        }
+        self.local_changed(now);
+    }
+
+    pub(super) fn addresses_changed(&mut self, now: Instant) {
+        self.emit(Event::AddressesChanged);
+        self.local_changed(now);
+    }
+
+    pub(super) fn local_changed(&mut self, now: Instant) {
+        self.local.sequence = self.local.sequence.saturating_add(1);
+        for id in self.protocol_ids() {
+            self.feed(now, id, Input::LocalChanged);
+        }
+    }
+}
