@@ -8,7 +8,7 @@ use crate::negotiate::Name;
 use crate::protocols::{Action, Input, Local, Protocol};
 use crate::time::Instant;
 
-use super::{ConnectionId, Node, Output};
+use super::{ConnectionId, Event, Node, Output};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProtocolId {

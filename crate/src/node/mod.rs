@@ -21,7 +21,7 @@ use crate::identity::PeerId;
 use crate::negotiate::Name;
 use crate::protocols::identify::Identify;
 use crate::protocols::ping::Ping;
-use crate::protocols::{Action, Input, Local, Protocol};
+use crate::protocols::{Input, Local, Protocol};
 use crate::rng::Rng;
 use crate::time::Instant;
 

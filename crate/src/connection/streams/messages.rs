@@ -17,10 +17,10 @@ pub const MAX_OUTBOX: usize = 2 * 1024 * 1024;
 pub(super) struct Messages {
     /// The number of the node's request, until it is answered.
     pub(super) request: Option<u64>,
-    inbox: Buffer,
-    outbox: Buffer,
-    finish: bool,
-    queued: bool,
+    pub(super) inbox: Buffer,
+    pub(super) outbox: Buffer,
+    pub(super) finish: bool,
+    pub(super) queued: bool,
     /// The remote's half is closed, and the node does not know it yet.
     pub(super) finished: bool,
     /// Both halves are closed.

@@ -1,4 +1,11 @@
+//! Whole peers in the simulator: what a user counts on, under conditions that
+//! networks have.
+
+mod many;
+
 use super::*;
+use std::collections::BTreeMap;
+
 use crate::connection::StreamId;
 use crate::negotiate::Name;
 
@@ -18,8 +25,6 @@ struct Echo {
     /// What inbound streams could not take back yet.
     owed: BTreeMap<(ConnectionId, StreamId), (Vec<u8>, bool)>,
 }
-
-use std::collections::BTreeMap;
 
 impl Echo {
     fn open(&mut self, peer: &mut Peer, now: Instant, connection: ConnectionId, bytes: Vec<u8>) {
@@ -161,4 +166,131 @@ fn the_same_seed_gives_the_same_run() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn nothing_is_lost_under_bad_conditions() {
+    for seed in 0..20 {
+        let (mut world, alice, bob, connection) = pair(seed);
+        world.set_conditions(Conditions {
+            delay: Duration::from_millis(5 + seed * 7),
+            jitter: Duration::from_millis(seed * 3),
+            rate: (seed % 2 == 0).then_some(2_000_000),
+            loss: 15 * seed,
+            buffer: 4096 << (seed % 6),
+            ..Conditions::default()
+        });
+        let data = pattern(100_000);
+        let sent = data.clone();
+        world.with(alice, |peer, app, now| app.open(peer, now, connection, sent));
+        let limit = Duration::from_secs(3600);
+        assert!(world.run_until(limit, |world| world.app(alice).done), "seed {seed}");
+        assert!(world.app(alice).received == data, "seed {seed}");
+        world.run_for(Duration::from_secs(60));
+        for index in [alice, bob] {
+            let connection = world.peer(index).node().peers().next().unwrap().1.first().unwrap();
+            let streams = world.peer(index).connection(*connection).unwrap().stream_count();
+            // The ping stream is not open here, and identify's have ended.
+            assert_eq!(streams, 0, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_short_partition_delays_and_a_long_one_ends_the_connection() {
+    let (mut world, alice, bob, connection) = pair(3);
+    world.set_group(bob, 1);
+    world.with(alice, |peer, app, now| app.open(peer, now, connection, pattern(50_000)));
+    world.run_for(Duration::from_secs(8));
+    assert!(!world.app(alice).done);
+    world.set_group(bob, 0);
+    assert!(world.run_until(Duration::from_secs(10), |world| world.app(alice).done));
+    assert!(world.app(alice).received == pattern(50_000));
+
+    world.set_group(bob, 1);
+    world.run_for(Duration::from_secs(300));
+    for index in [alice, bob] {
+        assert_eq!(world.peer(index).node().peers().count(), 0);
+        assert_eq!(world.peer(index).node().connection_count(), 0);
+    }
+}
+
+#[test]
+fn a_dial_into_nothing_ends_and_says_why() {
+    let mut world = World::new(5);
+    let alice = world.add(Echo::default());
+    let nowhere: Multiaddr = "/memory/77".parse().unwrap();
+    world.with(alice, |peer, _, now| peer.dial(now, None, vec![nowhere.clone()]));
+    world.run_for(Duration::from_secs(1));
+    let failed = world.app(alice).log.iter().any(|news| {
+        matches!(news, News::Node(Event::DialFailed {
+            error: crate::node::DialError::Failed(causes), ..
+        }) if causes.len() == 1 && causes[0].0 == nowhere)
+    });
+    assert!(failed, "{:?}", world.app(alice).log);
+}
+
+#[test]
+fn a_dial_to_oneself_is_refused() {
+    let mut world = World::new(6);
+    let alice = world.add(Echo::default());
+    // Once by an address that says so, once by one that does not.
+    for address in [world.address(alice), memory(alice)] {
+        world.with(alice, |peer, app, now| {
+            app.log.clear();
+            peer.dial(now, None, vec![address]);
+        });
+        world.run_for(Duration::from_secs(5));
+        let refused = |news: &News| matches!(news, News::Node(Event::DialFailed { .. }));
+        assert!(world.app(alice).log.iter().any(refused), "{:?}", world.app(alice).log);
+        assert_eq!(world.peer(alice).node().connection_count(), 0);
+    }
+}
+
+#[test]
+fn the_address_that_works_wins_and_the_others_are_given_up() {
+    let mut world = World::new(8);
+    let (alice, bob) = (world.add(Echo::default()), world.add(Echo::default()));
+    let other = world.add(Echo::default());
+    let id = world.peer(bob).node().peer_id();
+    // One address is nobody's, one another peer's.
+    let addresses = vec!["/memory/99".parse().unwrap(), memory(other), memory(bob)];
+    world.with(alice, |peer, _, now| {
+        for _ in 0..3 {
+            peer.dial(now, Some(id), addresses.clone());
+        }
+    });
+    world.run_for(Duration::from_secs(5));
+    let dialed =
+        |news: &&News| matches!(news, News::Node(Event::Dialed { peer, .. }) if *peer == id);
+    assert_eq!(world.app(alice).log.iter().filter(dialed).count(), 3, "each asker is told");
+    assert_eq!(world.peer(alice).node().connection_count(), 1, "but one connection is made");
+    assert_eq!(world.peer(other).node().connection_count(), 0);
+}
+
+#[test]
+fn changes_are_pushed_to_those_who_know_us() {
+    let (mut world, alice, bob, _) = pair(9);
+    world.run_for(Duration::from_secs(1));
+    world.with(bob, |peer, _, now| peer.handle(now, "/new/1.0.0".into()));
+    world.run_for(Duration::from_secs(1));
+    let knows = world.app(alice).log.iter().any(|news| {
+        matches!(news, News::Node(Event::Identified { info, .. })
+            if info.protocols.contains(&Name::from("/new/1.0.0")))
+    });
+    assert!(knows);
+}
+
+#[test]
+fn a_connection_that_is_cut_is_told_to_both() {
+    let (mut world, alice, bob, connection) = pair(10);
+    world.with(alice, |peer, app, now| app.open(peer, now, connection, pattern(5_000_000)));
+    world.run_for(Duration::from_millis(100));
+    world.cut(alice, connection);
+    world.run_for(Duration::from_secs(1));
+    for index in [alice, bob] {
+        let told = |news: &News| matches!(news, News::Node(Event::Disconnected { .. }));
+        assert!(world.app(index).log.iter().any(told));
+        assert_eq!(world.peer(index).node().connection_count(), 0);
+    }
 }
