@@ -112,6 +112,8 @@ pub(super) struct Session {
     pub(super) now: Instant,
     /// Streams that have just got something to send: they go before `ready`.
     pub(super) fresh: VecDeque<u32>,
+    /// Bytes that they may send before it is the turn of one in `ready`.
+    pub(super) fresh_credit: i64,
     /// Streams with something to send, in the order of their turns.
     pub(super) ready: VecDeque<u32>,
     /// Streams with a reset or a window update to send.
@@ -172,6 +174,7 @@ impl Yamux {
                 config: config.clamped(),
                 now,
                 fresh: VecDeque::new(),
+                fresh_credit: 0,
                 ready: VecDeque::new(),
                 control: VecDeque::new(),
                 news: VecDeque::new(),

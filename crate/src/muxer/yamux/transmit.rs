@@ -1,6 +1,8 @@
 //! Bytes for the link out: control frames, then the streams in turns.
 
-use super::config::QUANTUM;
+use std::collections::VecDeque;
+
+use super::config::{DEFAULT_WEIGHT, QUANTUM};
 use super::frame::{Flags, HEADER_LEN, Header, Kind};
 use super::session::{Reply, Session, Yamux, remove_if_over};
 use super::state::{End, Life, Marks, State};
@@ -8,6 +10,10 @@ use crate::Instant;
 
 /// Data is not cut to fewer bytes than this to fill the end of a budget.
 const MIN_CUT: usize = 512;
+
+/// Bytes that first turns may be ahead of the turns of streams that wait longer:
+/// as many as a turn has by default.
+const FRESH_CREDIT: i64 = QUANTUM as i64 * DEFAULT_WEIGHT as i64;
 
 const NO_BODY: [&[u8]; 2] = [&[], &[]];
 
@@ -87,37 +93,36 @@ impl Yamux {
 
     /// Deficit round robin: a stream sends for its turn's bytes, then goes to
     /// the end of the queue. One that had nothing to send for a whole round has
-    /// its first turn before all others.
+    /// its first turn before all others, as long as such first turns take no
+    /// more than half the bytes.
     fn transmit_data(&mut self, room: &mut Room<'_>) {
         while let Some(space) = room.body() {
             let session = &mut self.session;
-            let fresh = !session.fresh.is_empty();
-            let queue = if fresh { &mut session.fresh } else { &mut session.ready };
-            let Some(&id) = queue.front() else { return };
+            let fresh = session.fresh_is_next();
             let alone = session.fresh.len() + session.ready.len() == 1;
+            let Some(&id) = session.turns(fresh).front() else { return };
             let Some(state) = self.streams.get_mut(&id) else {
-                // Streams leave the table after the queues.
-                debug_assert!(false);
-                return;
+                session.turns(fresh).pop_front();
+                continue;
             };
             if state.has_turn() {
                 if state.turn == 0 {
                     state.turn = QUANTUM * u32::from(state.weight);
                 }
+                let before = room.out.len();
                 if !state.transmit(room, space, alone, session) {
                     return;
                 }
-            }
-            let more = state.has_turn();
-            if more && state.turn > 0 {
-                continue;
+                session.account(fresh, room.out.len() - before);
+                if state.turn > 0 && state.has_turn() {
+                    continue;
+                }
             }
             state.turn = 0;
-            let queue = if fresh { &mut session.fresh } else { &mut session.ready };
-            queue.pop_front();
+            session.turns(fresh).pop_front();
             // After a first turn even a stream without more waits for the round
             // to pass, or it could come back and be first for ever.
-            if more || (fresh && !session.ready.is_empty()) {
+            if state.has_turn() || (fresh && !session.ready.is_empty()) {
                 session.ready.push_back(id);
             } else {
                 state.queued.clear(Marks::READY);
@@ -128,6 +133,24 @@ impl Yamux {
 }
 
 impl Session {
+    /// Whether the next turn is one of `fresh`, else of `ready`.
+    fn fresh_is_next(&self) -> bool {
+        !self.fresh.is_empty() && (self.fresh_credit > 0 || self.ready.is_empty())
+    }
+
+    /// Bytes were sent in a turn of `fresh`, or of `ready`, which earns the other
+    /// as many.
+    fn account(&mut self, fresh: bool, bytes: usize) {
+        let bytes = bytes as i64;
+        let credit = self.fresh_credit + if fresh { -bytes } else { bytes };
+        let credit = if self.ready.is_empty() { FRESH_CREDIT } else { credit };
+        self.fresh_credit = credit.min(FRESH_CREDIT);
+    }
+
+    fn turns(&mut self, fresh: bool) -> &mut VecDeque<u32> {
+        if fresh { &mut self.fresh } else { &mut self.ready }
+    }
+
     /// Pings and replies that belong to no stream.
     fn transmit_replies(&mut self, room: &mut Room<'_>) {
         while room.body().is_some() {

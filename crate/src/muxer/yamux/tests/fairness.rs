@@ -91,6 +91,37 @@ fn many_short_messages_do_not_starve_bulk() {
 }
 
 #[test]
+fn a_flood_of_new_streams_does_not_starve_bulk() {
+    let mut pair = Pair::new(Config::default(), 1);
+    let bulk = pair.open();
+    pair.budget = 65_519;
+    let (mut read, rounds) = (0, 500);
+    for _ in 0..rounds {
+        pair.stream(CLIENT, bulk).write(&[1; 100_000]).unwrap();
+        while pair.ends[CLIENT].streams().1 < 20 {
+            let id = pair.ends[CLIENT].open().unwrap();
+            let mut stream = pair.stream(CLIENT, id);
+            stream.write(&[2; 16_000]).unwrap();
+            stream.finish();
+        }
+        pair.step();
+        let mut stream = pair.stream(SERVER, bulk);
+        let count = stream.readable().len();
+        stream.consume(count);
+        read += count;
+        for event in pair.events(SERVER) {
+            if let Event::Opened(id) = event
+                && id != bulk
+            {
+                pair.stream(SERVER, id).reset();
+            }
+        }
+        pair.events(CLIENT);
+    }
+    assert!(read > rounds * 65_519 * 4 / 10, "{read}");
+}
+
+#[test]
 fn control_frames_pass_data() {
     let mut pair = Pair::new(Config::default(), 1);
     let id = pair.open();

@@ -339,6 +339,12 @@ fn a_hundred_thousand_streams_leave_nothing_behind() {
 }
 
 #[test]
+fn an_idle_session_is_small() {
+    let end = server(Config::default());
+    assert!(size_of_val(&end) + end.memory() < 1024, "{}", size_of_val(&end));
+}
+
+#[test]
 fn unused_memory_is_given_back() {
     let mut pair = Pair::new(Config::default(), 1);
     let id = pair.open();
