@@ -18,5 +18,5 @@ fuzz_target!(|data: &[u8]| {
         taken += piece.len();
     }
     assert!(taken <= MAX_BYTES);
-    assert!(out.len() <= MAX_LISTING * usize::from(MAX_PROPOSALS));
+    assert!(out.len() <= MAX_LISTING + 64 * usize::from(MAX_PROPOSALS));
 });

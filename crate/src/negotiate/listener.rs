@@ -14,6 +14,7 @@ pub const MAX_BYTES: usize = 16 * 1024;
 
 /// Most bytes of the answer to `ls`; further names are left out. It is the
 /// longest message that rust-libp2p reads, and bounds what 4 bytes can demand.
+/// A second `ls` of the same negotiation is not answered with a list again.
 pub const MAX_LISTING: usize = 16 * 1024 - 1;
 
 /// Answers proposals until one is supported.
@@ -23,6 +24,7 @@ pub struct Listener {
     bytes: usize,
     proposals: u8,
     greeted: bool,
+    listed: bool,
     agreed: Option<Name>,
 }
 
@@ -66,7 +68,10 @@ impl Listener {
                 return Err(Error::TooManyProposals);
             }
             match core::str::from_utf8(&line) {
-                Ok(LIST) => write_listing(&names(), out),
+                Ok(LIST) if !self.listed => {
+                    self.listed = true;
+                    write_listing(&names(), out);
+                }
                 Ok(name) if supported(name) => {
                     line::write(name, out);
                     self.agreed = Some(name.into());

@@ -189,6 +189,8 @@ fn limit_of_the_listing_is_reached() {
     let (length, start) = crate::wire::varint::decode(listing).unwrap().unwrap();
     assert_eq!(listing.len() - start, length as usize);
     assert!(length as usize <= MAX_LISTING && length as usize > MAX_LISTING - 100);
+    let (_, out) = listen(&lines(&[HEADER, "ls", "ls"]), usize::MAX);
+    assert!(out.ends_with(b"\x0e/never/chosen\n\n\x03na\n"));
 }
 
 #[test]

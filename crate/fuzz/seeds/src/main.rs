@@ -11,7 +11,7 @@ use polypeer::security::noise::Handshake;
 use polypeer::security::plaintext;
 use polypeer::wire::varint;
 use polypeer::{Instant, Keypair, Multiaddr, Rng};
-use polypeer_fuzz::{keypair, noise_config, upgrade};
+use polypeer_fuzz_seeds::{keypair, noise_config, upgrade};
 
 const ADDRESSES: [&str; 8] = [
     "/ip4/192.0.2.1/tcp/4001",
