@@ -8,7 +8,8 @@ use polypeer::facade::platform::Io;
 use polypeer::wire::varint;
 use polypeer::{Keypair, PeerId, Rng};
 use polypeer_native::service::room::{
-    BURST, MAX_MEMBERS, MAX_MEMBERS_PER_PEER, MAX_MESSAGE, MAX_WAITING, REFILL, Room, RoomError,
+    BURST, COUNT_PAUSE, MAX_MEMBERS, MAX_MEMBERS_PER_PEER, MAX_MESSAGE, MAX_WAITING, REFILL, Room,
+    RoomError,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -53,7 +54,18 @@ impl Member {
         self.send(json!({ "text": text }).to_string().as_bytes()).await;
     }
 
+    /// The next that somebody says.
     async fn hear(&mut self) -> Value {
+        loop {
+            let message = self.receive().await;
+            if message["text"] != "" {
+                return message;
+            }
+        }
+    }
+
+    /// The next message, also one that says nothing but how many there are.
+    async fn receive(&mut self) -> Value {
         let mut head = Vec::new();
         let length = loop {
             let mut byte = [0];
@@ -106,6 +118,36 @@ async fn everybody_hears_everybody_else() {
     ann.say("anyone?").await;
     ann.io.close().await.unwrap();
     ann.stay.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_are_told_how_many_they_are() {
+    let room = room();
+    let (mut ann, _) = Member::enter(&room, peer(1)).await;
+    let (bob, welcome) = Member::enter(&room, peer(2)).await;
+    assert_eq!(welcome["members"], 2);
+    let told = ann.receive().await;
+    assert_eq!((&told["text"], &told["members"]), (&"".into(), &2.into()));
+    assert_eq!(told["from"], peer(0).to_string());
+
+    // Many who come and go are told of together, not one by one.
+    let start = tokio::time::Instant::now();
+    drop(bob.io);
+    bob.stay.await.unwrap().unwrap();
+    for number in 3..50 {
+        let (member, _) = Member::enter(&room, peer(number)).await;
+        drop(member.io);
+        member.stay.await.unwrap().unwrap();
+    }
+    let (_cat, _) = Member::enter(&room, peer(50)).await;
+    let (_dan, _) = Member::enter(&room, peer(51)).await;
+    let mut messages = 0;
+    while ann.receive().await["members"] != 3 {
+        messages += 1;
+    }
+    // The clock is the test's: it moves only while all wait.
+    assert!(start.elapsed() >= COUNT_PAUSE);
+    assert!(messages <= 1, "{messages}");
 }
 
 #[tokio::test]

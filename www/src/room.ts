@@ -128,7 +128,7 @@ export class Room {
           }
           this.#listener.members(message.members)
           // What the server says itself is but the count of members.
-          if (message.from !== connection.peer) this.#listener.line(message)
+          if (message.from !== connection.peer && message.text !== '') this.#listener.line(message)
         }
       }
       throw new RoomClosedError('the server closed the room')

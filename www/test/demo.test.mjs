@@ -73,6 +73,14 @@ test('pages and a peer in Node talk in one room', { timeout }, async (t) => {
     }
   })
 
+  await t.test('pages know how many are there as they come and go', async () => {
+    const third = await openPage(context, url, troubles)
+    await connected(third)
+    for (const page of [first, second]) await page.getByText('3 are here').waitFor()
+    await third.close()
+    for (const page of [first, second]) await page.getByText('2 are here').waitFor()
+  })
+
   await t.test('the page shows its server and the round trip', async () => {
     await first.locator('#trip', { hasText: ' ms' }).waitFor()
     assert.match(await first.locator('#server-agent').textContent(), /polypeer/)

@@ -9,6 +9,8 @@
 //!   milliseconds of Unix time; and how many are in the room.
 //! - The first message to a new member is the room's own welcome, `from` the
 //!   server. It tells `members`, the new one counted.
+//! - When others come or go the room says nothing with it: a message `from` the
+//!   server with an empty `text` tells how many are left.
 //!
 //! A member that breaks the form, or does not read what it is sent, is shown the
 //! door: its stream is reset.
@@ -23,7 +25,7 @@ use polypeer::PeerId;
 use polypeer::facade::Node;
 use polypeer::wire::varint;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// The protocol's name.
@@ -49,6 +51,10 @@ pub const BURST: u32 = 20;
 
 /// See [`BURST`].
 pub const REFILL: Duration = Duration::from_millis(200);
+
+/// Between two messages to a member that tell nothing but their number: whoever
+/// comes and goes all the time costs the others no more than this.
+pub const COUNT_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a member sends.
 #[derive(Deserialize)]
@@ -97,6 +103,24 @@ pub struct Room {
 struct Members {
     next: u64,
     present: BTreeMap<u64, Member>,
+    /// How many are present: of several changes that a member is too slow for, it
+    /// hears the last.
+    count: watch::Sender<usize>,
+}
+
+impl Members {
+    fn changed(&self) {
+        self.count.send_replace(self.present.len());
+    }
+}
+
+/// What a new member is given.
+struct Entry {
+    id: u64,
+    inbox: mpsc::Receiver<Arc<[u8]>>,
+    count: watch::Receiver<usize>,
+    /// Completes when it is shown the door.
+    door: oneshot::Receiver<()>,
 }
 
 struct Member {
@@ -144,23 +168,18 @@ impl Room {
         peer: PeerId,
         stream: impl AsyncRead + AsyncWrite + Unpin,
     ) -> Result<(), RoomError> {
-        let (id, inbox, door) = self.enter(peer)?;
+        let Entry { id, inbox, count, door } = self.enter(peer)?;
         let _leave = Leave { room: self, id };
         let (reader, mut writer) = stream.split();
         tokio::select! {
             left = self.listen_to(id, peer, reader) => left?,
-            left = hear(inbox, &mut writer) => return left,
+            left = self.hear(inbox, count, &mut writer) => return left,
             _ = door => return Err(RoomError::Slow),
         }
         Ok(writer.close().await?)
     }
 
-    /// A new member: its number, what it is to hear, and what completes when it is
-    /// shown the door.
-    fn enter(
-        &self,
-        peer: PeerId,
-    ) -> Result<(u64, mpsc::Receiver<Arc<[u8]>>, oneshot::Receiver<()>), RoomError> {
+    fn enter(&self, peer: PeerId) -> Result<Entry, RoomError> {
         let (outbox, inbox) = mpsc::channel(MAX_WAITING);
         let (stays, door) = oneshot::channel();
         self.with(|members| {
@@ -175,7 +194,8 @@ impl Room {
             let id = members.next;
             members.next += 1;
             members.present.insert(id, Member { peer, outbox, _stays: stays });
-            Ok((id, inbox, door))
+            members.changed();
+            Ok(Entry { id, inbox, count: members.count.subscribe(), door })
         })
     }
 
@@ -196,10 +216,38 @@ impl Room {
                 members.present.retain(|other, member| {
                     *other == id || member.outbox.try_send(heard.clone()).is_ok()
                 });
+                members.changed();
                 Ok::<_, RoomError>(())
             })?;
         }
         Ok(())
+    }
+
+    /// Sends a member what others say, and how many they are.
+    async fn hear(
+        &self,
+        mut inbox: mpsc::Receiver<Arc<[u8]>>,
+        mut count: watch::Receiver<usize>,
+        mut writer: impl AsyncWrite + Unpin,
+    ) -> Result<(), RoomError> {
+        let mut next_count = Instant::now();
+        loop {
+            let bytes = tokio::select! {
+                said = inbox.recv() => said.ok_or(RoomError::Slow)?,
+                () = async {
+                    tokio::time::sleep_until(next_count).await;
+                    // Never ends: the room outlives its members.
+                    let _ = count.changed().await;
+                } => {
+                    next_count = Instant::now() + COUNT_PAUSE;
+                    message(&self.host, "", *count.borrow_and_update())?
+                }
+            };
+            writer.write_all(&bytes).await?;
+            if inbox.is_empty() {
+                writer.flush().await?;
+            }
+        }
     }
 }
 
@@ -211,22 +259,11 @@ struct Leave<'a> {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        self.room.with(|members| members.present.remove(&self.id));
+        self.room.with(|members| {
+            members.present.remove(&self.id);
+            members.changed();
+        });
     }
-}
-
-/// Sends a member what others say.
-async fn hear(
-    mut inbox: mpsc::Receiver<Arc<[u8]>>,
-    mut writer: impl AsyncWrite + Unpin,
-) -> Result<(), RoomError> {
-    while let Some(message) = inbox.recv().await {
-        writer.write_all(&message).await?;
-        if inbox.is_empty() {
-            writer.flush().await?;
-        }
-    }
-    Err(RoomError::Slow)
 }
 
 /// One message with its length.

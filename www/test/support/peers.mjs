@@ -36,7 +36,13 @@ export async function nodePeer(t, addresses) {
   return {
     peer: node.peerId,
     say: (text) => stream.write(frame({ text })),
-    hear: async () => (await heard.next()).value,
+    /** The next that somebody says; the first is the room's welcome. */
+    async hear() {
+      for (;;) {
+        const { value } = await heard.next()
+        if (value.text !== '') return value
+      }
+    },
   }
 }
 
