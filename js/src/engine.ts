@@ -58,11 +58,13 @@ export class Engine {
 
   /** Takes a link that the host accepted. */
   accept(link: Link): void {
-    if (this.#stopped) return link.destroy()
-    const connection = this.core.raw.accepted(now(), link.remote)
-    if (connection < 0) return link.destroy()
-    this.#attach(connection, link)
-    this.turn()
+    const connection = this.#stopped ? -1 : this.core.raw.accepted(now(), link.remote)
+    if (connection < 0) {
+      link.destroy()
+    } else {
+      this.#attach(connection, link)
+      this.turn()
+    }
   }
 
   /** Does what there is to do until the core has no more. */
