@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod collections;
 pub mod connection;
 #[cfg(feature = "async")]
 pub mod facade;

@@ -1,8 +1,8 @@
 //! What the node and a connection say to each other, and who owns which protocol.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::collections::Map;
 use crate::identity::PeerId;
 use crate::muxer::yamux::StreamId;
 use crate::negotiate::Name;
@@ -44,7 +44,7 @@ pub struct Handler {
 }
 
 /// The protocols that a node answers to, shared by its connections.
-pub type Handlers = BTreeMap<Name, Handler>;
+pub type Handlers = Map<Name, Handler>;
 
 /// From the node to one of its connections.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! Dials: several addresses of one peer, tried side by side; the first that
 //! leads to the peer wins.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::address::Multiaddr;
+use crate::collections::Map;
 use crate::identity::PeerId;
 
 use super::{AttemptError, ConnectionId, DialId};
@@ -12,7 +13,7 @@ use super::{AttemptError, ConnectionId, DialId};
 /// address is tried once.
 #[derive(Default)]
 pub(super) struct Dials {
-    dials: BTreeMap<u64, Dial>,
+    dials: Map<u64, Dial>,
     next: u64,
 }
 
@@ -22,7 +23,7 @@ pub(super) struct Dial {
     /// Who wants to know.
     pub(super) askers: Vec<DialId>,
     queue: VecDeque<Multiaddr>,
-    pub(super) attempts: BTreeMap<ConnectionId, Multiaddr>,
+    pub(super) attempts: Map<ConnectionId, Multiaddr>,
     pub(super) failures: Vec<(Multiaddr, AttemptError)>,
 }
 
@@ -47,7 +48,7 @@ impl Dials {
                 peer,
                 askers: Vec::new(),
                 queue: VecDeque::new(),
-                attempts: BTreeMap::new(),
+                attempts: Map::new(),
                 failures: Vec::new(),
             };
             self.dials.insert(self.next, dial);

@@ -10,10 +10,11 @@ mod dial;
 mod event;
 mod hosting;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::address::Multiaddr;
+use crate::collections::{Map, Set};
 use crate::connection::{
     self, Connection, Handler, Handlers, Owner, Role, StreamId, ToConnection, ToNode,
 };
@@ -45,8 +46,8 @@ pub struct Node {
     rng: Rng,
     /// What each connection answers to: the node's protocols and the application's.
     handlers: Arc<Handlers>,
-    links: BTreeMap<ConnectionId, Link>,
-    peers: BTreeMap<PeerId, BTreeSet<ConnectionId>>,
+    links: Map<ConnectionId, Link>,
+    peers: Map<PeerId, Set<ConnectionId>>,
     unauthenticated: usize,
     dials: Dials,
     next_id: u64,
@@ -54,9 +55,9 @@ pub struct Node {
     ping: Ping,
     custom: Vec<Box<dyn Protocol>>,
     /// Which protocol a stream of the node belongs to.
-    streams: BTreeMap<(ConnectionId, StreamId), ProtocolId>,
+    streams: Map<(ConnectionId, StreamId), ProtocolId>,
     /// Streams being opened: by their number, whose and under which own number.
-    requests: BTreeMap<u64, (ConnectionId, ProtocolId, u64)>,
+    requests: Map<u64, (ConnectionId, ProtocolId, u64)>,
     outputs: VecDeque<Output>,
 }
 
@@ -84,16 +85,16 @@ impl Node {
             },
             config,
             handlers: Arc::default(),
-            links: BTreeMap::new(),
-            peers: BTreeMap::new(),
+            links: Map::new(),
+            peers: Map::new(),
             unauthenticated: 0,
             dials: Dials::default(),
             next_id: 0,
             identify: Identify::new(),
             ping: Ping::new(rng.fork()),
             custom: Vec::new(),
-            streams: BTreeMap::new(),
-            requests: BTreeMap::new(),
+            streams: Map::new(),
+            requests: Map::new(),
             outputs: VecDeque::new(),
             rng,
         };
@@ -115,7 +116,7 @@ impl Node {
     }
 
     /// The peers with an established connection, and these.
-    pub fn peers(&self) -> impl Iterator<Item = (&PeerId, &BTreeSet<ConnectionId>)> {
+    pub fn peers(&self) -> impl Iterator<Item = (&PeerId, &Set<ConnectionId>)> {
         self.peers.iter()
     }
 
@@ -372,7 +373,7 @@ impl Node {
             self.outputs.push_back(Output::Drop(id));
             return self.link_ended(now, id, error);
         }
-        self.peers.entry(peer).or_default().insert(id);
+        self.peers.get_or_insert_with(peer, Set::new).insert(id);
         let event = Event::Connected { connection: id, peer, direction, remote: remote.clone() };
         self.emit(event);
         if let Some(key) = dial {
@@ -404,7 +405,7 @@ impl Node {
     /// Ends a dial: its other attempts are given up and its askers told.
     fn end_dial(&mut self, key: u64, won: Option<(ConnectionId, PeerId)>) {
         let Some(dial) = self.dials.remove(key) else { return };
-        for id in dial.attempts.into_keys() {
+        for (id, _) in dial.attempts {
             if won.as_ref().is_none_or(|(winner, _)| *winner != id)
                 && self.links.remove(&id).is_some()
             {

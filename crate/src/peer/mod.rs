@@ -11,9 +11,10 @@
 //! between two drains are legal.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::address::Multiaddr;
+use crate::collections::{Map, Set};
 use crate::connection::{
     Connection, Stream, StreamError, StreamEvent, StreamId, ToNode, VerifyRequest,
 };
@@ -59,11 +60,11 @@ pub enum Output {
 /// A whole peer driven in place. See the [module](self).
 pub struct Peer {
     node: Node,
-    connections: BTreeMap<ConnectionId, Link>,
+    connections: Map<ConnectionId, Box<Link>>,
     /// When connections want [`Connection::handle_timeout`].
-    deadlines: BTreeSet<(Instant, ConnectionId)>,
+    deadlines: Set<(Instant, ConnectionId)>,
     /// Connections whose streams may have news that is not passed on yet.
-    pumped: BTreeSet<ConnectionId>,
+    pumped: Set<ConnectionId>,
     outputs: VecDeque<Output>,
 }
 
@@ -79,9 +80,9 @@ impl Peer {
     pub fn new(config: Config, rng: Rng) -> Self {
         Self {
             node: Node::new(config, rng),
-            connections: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-            pumped: BTreeSet::new(),
+            connections: Map::new(),
+            deadlines: Set::new(),
+            pumped: Set::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -298,7 +299,8 @@ impl Peer {
     // The crank.
 
     fn insert(&mut self, now: Instant, id: ConnectionId, connection: Connection) {
-        self.connections.insert(id, Link { connection, deadline: None, told: false });
+        let link = Link { connection, deadline: None, told: false };
+        self.connections.insert(id, Box::new(link));
         self.advance(now, id);
     }
 

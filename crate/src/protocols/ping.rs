@@ -7,10 +7,11 @@
 //! answers are sent only as messages are fetched.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use thiserror::Error;
 
+use crate::collections::{Map, Set};
 use crate::connection::{Framing, StreamError, StreamId};
 use crate::negotiate::Name;
 use crate::node::{ConnectionId, Event, PingId};
@@ -51,7 +52,7 @@ pub enum PingError {
 /// The ping protocol's state.
 pub struct Ping {
     rng: Rng,
-    connections: BTreeMap<ConnectionId, Link>,
+    connections: Map<ConnectionId, Link>,
     actions: VecDeque<Action>,
 }
 
@@ -61,7 +62,7 @@ struct Link {
     /// Pings asked for and not sent yet.
     waiting: VecDeque<PingId>,
     in_flight: Option<Flight>,
-    inbound: BTreeSet<StreamId>,
+    inbound: Set<StreamId>,
 }
 
 #[derive(Default, PartialEq)]
@@ -81,7 +82,7 @@ struct Flight {
 impl Ping {
     /// A protocol that draws its payloads from `rng`.
     pub fn new(rng: Rng) -> Self {
-        Self { rng, connections: BTreeMap::new(), actions: VecDeque::new() }
+        Self { rng, connections: Map::new(), actions: VecDeque::new() }
     }
 
     /// Pings the remote of a connection; [`Event::Pinged`] answers.

@@ -8,9 +8,10 @@
 mod messages;
 mod stream;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::collections::{Map, Set};
 use crate::muxer::yamux::{self, StreamId, Yamux};
 use crate::negotiate::{Dialer, Listener, Name};
 use crate::time::{Instant, earliest};
@@ -36,13 +37,13 @@ pub(in crate::connection) struct Streams {
     pub(in crate::connection) yamux: Yamux,
     config: Arc<Config>,
     handlers: Arc<Handlers>,
-    entries: BTreeMap<StreamId, Entry>,
+    entries: Map<StreamId, Entry>,
     to_node: VecDeque<ToNode>,
     events: VecDeque<StreamEvent>,
     /// Streams of the node with something to read, each once.
     readable: VecDeque<StreamId>,
     /// When the negotiations that go on must have ended.
-    deadlines: BTreeSet<(Instant, StreamId)>,
+    deadlines: Set<(Instant, StreamId)>,
     negotiating_inbound: usize,
     /// The code with which the remote announced its end.
     pub(in crate::connection) goodbye: Option<u32>,
@@ -81,11 +82,11 @@ impl Streams {
             yamux,
             config,
             handlers,
-            entries: BTreeMap::new(),
+            entries: Map::new(),
             to_node: VecDeque::new(),
             events: VecDeque::new(),
             readable: VecDeque::new(),
-            deadlines: BTreeSet::new(),
+            deadlines: Set::new(),
             negotiating_inbound: 0,
             goodbye: None,
         }

@@ -1,6 +1,6 @@
 //! Which stream numbers the remote has used.
 
-use std::collections::BTreeMap;
+use crate::collections::Map;
 
 /// Ranges of numbers skipped by the remote that are remembered. Numbers are
 /// given when a stream is opened but used when it first sends, so they may come
@@ -14,13 +14,13 @@ pub(super) struct Used {
     /// The lowest number above all used ones; `None` when none is left.
     next: Option<u32>,
     /// First and last of each range below `next` that was skipped.
-    gaps: BTreeMap<u32, u32>,
+    gaps: Map<u32, u32>,
 }
 
 impl Used {
     /// None used; `first` is the lowest there is.
     pub(super) const fn new(first: u32) -> Self {
-        Self { next: Some(first), gaps: BTreeMap::new() }
+        Self { next: Some(first), gaps: Map::new() }
     }
 
     /// Whether `id` was used.
@@ -62,7 +62,7 @@ impl Used {
     }
 
     fn gap(&self, id: u32) -> Option<(u32, u32)> {
-        let (first, last) = self.gaps.range(..=id).next_back()?;
+        let (first, last) = self.gaps.floor(&id)?;
         (id <= *last).then_some((*first, *last))
     }
 }

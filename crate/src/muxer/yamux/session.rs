@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::code;
 use super::config::{Config, INITIAL_WINDOW, MAX_ACK_BACKLOG, REPLIES_PAUSE};
@@ -15,6 +15,7 @@ use super::state::{Life, Marks, State};
 use super::stream::Stream;
 use super::window::Lent;
 use crate::Instant;
+use crate::collections::Map;
 use crate::time::earliest;
 
 /// How long unused memory is kept for the next burst of traffic.
@@ -152,7 +153,7 @@ pub(super) struct Session {
 /// See the [module](super) for how to drive it.
 #[derive(Debug)]
 pub struct Yamux {
-    pub(super) streams: BTreeMap<u32, Box<State>>,
+    pub(super) streams: Map<u32, Box<State>>,
     pub(super) session: Session,
     pub(super) incoming: Incoming,
     pub(super) used: Used,
@@ -169,7 +170,7 @@ impl Yamux {
             Role::Server => (2, 1),
         };
         Self {
-            streams: BTreeMap::new(),
+            streams: Map::new(),
             session: Session {
                 config: config.clamped(),
                 now,
@@ -405,11 +406,7 @@ impl Session {
 
 /// Removes the stream `id` if nothing refers to it any more, and with the last
 /// one all memory kept for others.
-pub(super) fn remove_if_over(
-    streams: &mut BTreeMap<u32, Box<State>>,
-    session: &mut Session,
-    id: u32,
-) {
+pub(super) fn remove_if_over(streams: &mut Map<u32, Box<State>>, session: &mut Session, id: u32) {
     if !streams.get(&id).is_some_and(|state| state.is_over()) {
         return;
     }

@@ -8,11 +8,12 @@
 
 mod message;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use prost::Message as _;
 
 use crate::address::Multiaddr;
+use crate::collections::{Map, Set};
 use crate::connection::{Framing, StreamId};
 use crate::identity::{PeerId, PeerRecord};
 use crate::negotiate::Name;
@@ -41,7 +42,7 @@ const FRAMING: Framing = Framing::LengthPrefixed { max: MAX_MESSAGE_BYTES };
 
 /// The identify protocol's state.
 pub struct Identify {
-    connections: BTreeMap<ConnectionId, Link>,
+    connections: Map<ConnectionId, Link>,
     actions: VecDeque<Action>,
 }
 
@@ -50,8 +51,8 @@ struct Link {
     remote: Multiaddr,
     info: Info,
     /// Streams that bring the remote's answer or push, with the messages left.
-    reading: BTreeMap<StreamId, usize>,
-    pushing: BTreeSet<StreamId>,
+    reading: Map<StreamId, usize>,
+    pushing: Set<StreamId>,
 }
 
 /// What a request for a stream was for.
@@ -62,7 +63,7 @@ impl Identify {
     /// A protocol that has seen nobody.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
-        Self { connections: BTreeMap::new(), actions: VecDeque::new() }
+        Self { connections: Map::new(), actions: VecDeque::new() }
     }
 
     /// What the remote of a connection said of itself so far.
@@ -150,8 +151,8 @@ impl Protocol for Identify {
                     peer: *peer,
                     remote: remote.clone(),
                     info: Info::default(),
-                    reading: BTreeMap::new(),
-                    pushing: BTreeSet::new(),
+                    reading: Map::new(),
+                    pushing: Set::new(),
                 };
                 self.connections.insert(connection, link);
                 self.open(connection, ASK, NAME);

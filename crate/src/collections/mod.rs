@@ -1,0 +1,16 @@
+//! Ordered maps and sets as sorted vectors.
+//!
+//! Why not `BTreeMap`: each pair of types that it is used with costs some 6 KB
+//! of WebAssembly, a quarter of the whole module in sum; a sorted vector costs
+//! a few hundred bytes, and less memory for the few entries that most tables
+//! have. Keys here mostly grow, so insertions go to the end. Removing moves what
+//! lies behind: values that are large, in tables that may be long, are boxed by
+//! their owners.
+//!
+//! Order of iteration is that of the keys, so that a simulation repeats.
+
+mod map;
+mod set;
+
+pub use map::Map;
+pub use set::Set;

@@ -1,0 +1,147 @@
+// The package in Chromium, in a page and in a worker, against a node in this process.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { after, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { chromium } from 'playwright-core'
+import { findChromium } from '../../scripts/chromium.mjs'
+import { MIB, server, transports, until } from './support.mjs'
+
+const flags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url))
+const files = new Map()
+let misnamed = false
+
+/** The page, its script and its worker, and the module where the package looks for it. */
+async function bundle() {
+  const { outputFiles } = await build({
+    entryPoints: { page: here('browser/page.mjs'), worker: here('browser/worker.mjs') },
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    write: false,
+    outdir: '/app/dist',
+  })
+  for (const { path, text } of outputFiles) files.set(path.replaceAll('\\', '/').replace(/^[A-Z]:/i, ''), text)
+  files.set('/', '<!doctype html><script type="module" src="/app/dist/page.js"></script>')
+  files.set('/generated/core_bg.wasm', await readFile(here('../generated/core_bg.wasm')))
+}
+
+function contentType(path) {
+  if (path.endsWith('.js')) return 'text/javascript'
+  if (path.endsWith('.wasm')) return misnamed ? 'application/octet-stream' : 'application/wasm'
+  return 'text/html'
+}
+
+describe('Chromium', { timeout: 180_000 }, () => {
+  let node
+  let http
+  let browser
+  let context
+  let page
+  const problems = []
+
+  before(async () => {
+    await bundle()
+    http = createServer(({ url }, response) => {
+      const file = files.get(url)
+      response.writeHead(file === undefined ? 404 : 200, { 'content-type': contentType(url) }).end(file)
+    })
+    await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve))
+    node = await server([transports.WebSocket])
+    browser = await chromium.launch({ executablePath: findChromium(), args: flags })
+    context = await browser.newContext()
+    page = await open()
+  })
+
+  after(async () => {
+    await browser?.close()
+    await node?.close()
+    http?.close()
+  })
+
+  async function open() {
+    const page = await context.newPage()
+    page.on('pageerror', (error) => problems.push(error))
+    await page.goto(`http://127.0.0.1:${http.address().port}/`)
+    await page.waitForFunction('globalThis.isReady')
+    return page
+  }
+
+  const places = {
+    page: (name, ...args) => page.evaluate(([name, args]) => globalThis.inPage(name, ...args), [name, args]),
+    worker: (name, ...args) => page.evaluate(([name, args]) => globalThis.inWorker(name, ...args), [name, args]),
+  }
+
+  for (const [place, run] of Object.entries(places)) {
+    it(`${place}: echoes 16 MiB`, async () => {
+      assert.equal(await run('echo', node.addresses, 16 * MIB), true)
+    })
+
+    it(`${place}: pipes web streams`, async () => {
+      assert.equal(await run('pipe', node.addresses), true)
+    })
+
+    it(`${place}: pings`, async () => {
+      assert.ok((await run('ping', node.addresses)) > 0)
+    })
+
+    it(`${place}: says what went wrong`, async () => {
+      assert.deepEqual(await run('errors', node.addresses, node.peerId), {
+        tcp: 'ERR_UNSUPPORTED',
+        refused: 'ERR_TRANSPORT',
+        wrong: 'ERR_ADDRESS',
+        protocol: 'ERR_PROTOCOL_NOT_SUPPORTED',
+        reset: 'ERR_STREAM_RESET',
+        listen: 'ERR_UNSUPPORTED',
+        load: 'no error', // it is loaded already
+      })
+    })
+
+    it(`${place}: keeps an identity in IndexedDB`, async () => {
+      const first = await run('identity', 'kept')
+      assert.equal(await run('identity', 'kept'), first)
+      assert.notEqual(await run('identity', `other-${place}`), first)
+    })
+
+    it(`${place}: takes 10,000 streams that end at random`, async () => {
+      const ends = await run('churn', node.addresses, 10_000)
+      assert.equal(ends.done + ends.gone, 10_000)
+      assert.ok(ends.alive)
+      await until(() => node.connections.length === 0)
+    })
+  }
+
+  it('page and worker share an identity of one name', async () => {
+    assert.equal(await places.page('identity', 'kept'), await places.worker('identity', 'kept'))
+  })
+
+  it('loads a module that the server misnames', async () => {
+    misnamed = true
+    page = await open()
+    assert.equal(await places.page('echo', node.addresses, 1000), true)
+  })
+
+  it('says what to do where there is no module', async () => {
+    files.delete('/generated/core_bg.wasm')
+    page = await open()
+    await assert.rejects(places.page('ping', node.addresses), /LoadError.*404/)
+    files.set('/generated/core_bg.wasm', files.get('/'))
+    page = await open()
+    await assert.rejects(places.page('ping', node.addresses), /not a WebAssembly module.*createNode\(\{ wasm: url \}\)/)
+  })
+
+  it('reported no uncaught error', () => {
+    assert.deepEqual(problems, [])
+  })
+})

@@ -1,0 +1,108 @@
+// What the page and the worker run: each function answers with plain data.
+import { createNode, indexedDbKeyStore, PolypeerError } from 'polypeer'
+
+const ECHO = '/echo/1.0.0'
+
+async function readAll(stream) {
+  const parts = []
+  for await (const bytes of stream) parts.push(bytes)
+  return new Uint8Array(await new Blob(parts).arrayBuffer())
+}
+
+async function digest(bytes) {
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)).join()
+}
+
+function random(length) {
+  const bytes = new Uint8Array(length)
+  for (let at = 0; at < length; at += 65536) crypto.getRandomValues(bytes.subarray(at, at + 65536))
+  return bytes
+}
+
+async function withNode(options, action) {
+  const node = await createNode(options)
+  try {
+    return await action(node)
+  } finally {
+    await node.close()
+  }
+}
+
+const code = (promise) =>
+  promise.then(
+    () => 'no error',
+    (error) => (error instanceof PolypeerError ? error.code : String(error)),
+  )
+
+export const actions = {
+  echo: (addresses, length) =>
+    withNode({}, async (node) => {
+      const stream = await node.dial(addresses, ECHO)
+      const sent = random(length)
+      const [received] = await Promise.all([readAll(stream), stream.write(sent).then(() => stream.closeWrite())])
+      return (await digest(received)) === (await digest(sent)) && stream.status === 'closed'
+    }),
+
+  pipe: (addresses) =>
+    withNode({}, async (node) => {
+      const stream = await node.dial(addresses, ECHO)
+      const sent = random(1_000_000)
+      const [received] = await Promise.all([
+        new Response(stream.readable).arrayBuffer(),
+        new Blob([sent]).stream().pipeTo(stream.writable),
+      ])
+      return (await digest(received)) === (await digest(sent))
+    }),
+
+  ping: (addresses) => withNode({}, (node) => node.ping(addresses)),
+
+  errors: (addresses, peer) =>
+    withNode({}, async (node) => {
+      const reset = await node.dial(addresses, '/test/reset/1.0.0')
+      await reset.write(random(1))
+      return {
+        tcp: await node.dial(`/ip4/127.0.0.1/tcp/1/p2p/${peer}`).catch((error) => error.attempts[0].error.code),
+        refused: await node.dial('/ip4/127.0.0.1/tcp/1/ws').catch((error) => error.attempts[0].error.code),
+        wrong: await code(node.dial('/ip4/1.2.3/tcp/1/ws')),
+        protocol: await code(node.dial(addresses, '/nobody/1')),
+        reset: await code(readAll(reset)),
+        listen: await code(createNode({ listen: ['/ip4/127.0.0.1/tcp/0/ws'] })),
+        load: await code(createNode({ wasm: '/nowhere.wasm' }).then((other) => other.close())),
+      }
+    }),
+
+  identity: (name) => withNode({ keyStore: indexedDbKeyStore(name) }, (node) => node.peerId),
+
+  // Streams opened, used, and given up at random moments, many at a time.
+  churn: (addresses, count) =>
+    withNode({}, async (node) => {
+      const connection = await node.dial(addresses)
+      let left = count
+      const ends = { done: 0, gone: 0 }
+      const worker = async (lane) => {
+        while (left-- > 0) {
+          const abort = new AbortController()
+          const chance = (left * 7 + lane * 3) % 10
+          if (chance < 3) queueMicrotask(() => abort.abort())
+          try {
+            const stream = await connection.openStream(ECHO, { signal: abort.signal })
+            await stream.write(new Uint8Array(chance + 1))
+            if (chance === 4) stream.abort()
+            else if (chance === 5) await stream.close()
+            else {
+              await stream.closeWrite()
+              await readAll(stream)
+            }
+            ends.done++
+          } catch {
+            ends.gone++
+          }
+        }
+      }
+      await Promise.all(Array.from({ length: 40 }, (_, lane) => worker(lane)))
+      const last = await connection.openStream(ECHO)
+      await last.write(random(10))
+      await last.closeWrite()
+      return { ...ends, alive: (await readAll(last)).length === 10 }
+    }),
+}

@@ -1,0 +1,9 @@
+import { actions } from './client.mjs'
+
+onmessage = async ({ data: { call, name, args } }) => {
+  try {
+    postMessage({ call, result: await actions[name](...args) })
+  } catch (error) {
+    postMessage({ call, error: error.stack ?? String(error) })
+  }
+}
