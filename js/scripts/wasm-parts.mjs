@@ -49,7 +49,10 @@ function crateOf(name) {
   if (!name.startsWith('_ZN')) return '(binding and runtime)'
   const length = /^_ZN(\d+)/.exec(name)
   const first = name.slice(length[0].length, length[0].length + Number(length[1]))
-  return /(?:^|\$(?:LT|RF|u20)\$|_\$LT\$)(?:mut\$u20\$|dyn\$u20\$)?([a-z][a-z0-9_]*)(?:\.\.|$)/.exec(first)?.[1] ?? first
+  return (
+    /(?:^|\$(?:LT|RF|u20)\$|_\$LT\$)(?:mut\$u20\$|dyn\$u20\$)?([a-z][a-z0-9_]*)(?:\.\.|$)/.exec(first)?.[1] ??
+    first
+  )
 }
 
 function importedFunctions(reader) {

@@ -32,7 +32,8 @@ async function bundle() {
     write: false,
     outdir: '/app/dist',
   })
-  for (const { path, text } of outputFiles) files.set(path.replaceAll('\\', '/').replace(/^[A-Z]:/i, ''), text)
+  for (const { path, text } of outputFiles)
+    files.set(path.replaceAll('\\', '/').replace(/^[A-Z]:/i, ''), text)
   files.set('/', '<!doctype html><script type="module" src="/app/dist/page.js"></script>')
   files.set('/generated/core_bg.wasm', await readFile(here('../generated/core_bg.wasm')))
 }
@@ -80,7 +81,8 @@ describe('Chromium', { timeout: 180_000 }, () => {
 
   const places = {
     page: (name, ...args) => page.evaluate(([name, args]) => globalThis.inPage(name, ...args), [name, args]),
-    worker: (name, ...args) => page.evaluate(([name, args]) => globalThis.inWorker(name, ...args), [name, args]),
+    worker: (name, ...args) =>
+      page.evaluate(([name, args]) => globalThis.inWorker(name, ...args), [name, args]),
   }
 
   for (const [place, run] of Object.entries(places)) {
@@ -138,7 +140,10 @@ describe('Chromium', { timeout: 180_000 }, () => {
     await assert.rejects(places.page('ping', node.addresses), /LoadError.*404/)
     files.set('/generated/core_bg.wasm', files.get('/'))
     page = await open()
-    await assert.rejects(places.page('ping', node.addresses), /not a WebAssembly module.*createNode\(\{ wasm: url \}\)/)
+    await assert.rejects(
+      places.page('ping', node.addresses),
+      /not a WebAssembly module.*createNode\(\{ wasm: url \}\)/,
+    )
   })
 
   it('reported no uncaught error', () => {
