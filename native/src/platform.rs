@@ -94,7 +94,6 @@ impl Platform for Native {
     fn seed(&self) -> [u8; 32] {
         let mut seed = [0; 32];
         // Without randomness there is no security: better no peer than a false one.
-        #[allow(clippy::expect_used)]
         SystemRandom::new().fill(&mut seed).expect("the operating system has no randomness");
         seed
     }

@@ -89,7 +89,11 @@ pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let output = Output::new(arguments.json);
     let result = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime.block_on(carry_out(arguments.command, output)),
+        // On a worker, like the connections' tasks: what they hand over is warm in
+        // that core's cache.
+        Ok(runtime) => runtime
+            .block_on(runtime.spawn(carry_out(arguments.command, output)))
+            .unwrap_or_else(|error| Err(Failure::Start(error.into()))),
         Err(error) => Err(Failure::Start(error)),
     };
     match result {
