@@ -67,6 +67,9 @@ class WsLink implements Link {
   constructor(socket: WebSocket, remote: string) {
     this.#socket = socket
     this.remote = remote
+    // A remote may speak first, in one packet with its handshake: nothing is
+    // read before there is somebody to read it.
+    socket.pause()
   }
 
   get ready(): boolean {
@@ -85,6 +88,7 @@ class WsLink implements Link {
       this.#error = new TransportError(error.message, { cause: error })
     })
     socket.on('close', () => this.#end())
+    socket.resume()
   }
 
   #end(): void {

@@ -182,9 +182,11 @@ async fn half_closed(mut control: Control, peer: PeerId) -> Outcome<String> {
 async fn was_reset(mut control: Control, peer: PeerId) -> Outcome<String> {
     let mut stream = control.open_stream(peer, RESET).await?;
     stream.write_all(&[1]).await?;
-    stream.flush().await?;
-    let mut rest = Vec::new();
-    if let Err(error) = stream.read_to_end(&mut rest).await {
+    let rest = async {
+        stream.flush().await?;
+        stream.read_to_end(&mut Vec::new()).await
+    };
+    if let Err(error) = rest.await {
         return Ok(error.to_string());
     }
     match stream.write_all(&[1]).await {

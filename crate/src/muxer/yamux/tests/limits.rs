@@ -363,3 +363,16 @@ fn unused_memory_is_given_back() {
     pair.settle();
     assert_eq!(pair.stream(SERVER, id).readable(), b"again");
 }
+
+#[test]
+fn the_end_has_a_frame_of_its_own() {
+    let mut end = Yamux::new(Config::default(), Role::Client, Instant::ZERO);
+    let id = end.open().unwrap();
+    end.stream(id).unwrap().write(b"last words").unwrap();
+    end.stream(id).unwrap().finish();
+    let frames = sent(&mut end);
+    assert_eq!(frames.iter().map(|frame| frame.length).collect::<Vec<_>>(), [10, 0]);
+    assert_eq!(frames[0].flags, Flags::SYN);
+    assert_eq!(frames[1].flags, Flags::FIN);
+    assert!(!end.wants_transmit());
+}
