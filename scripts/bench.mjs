@@ -1,37 +1,52 @@
-// npm run bench [-- --json] [-- --quick] [-- --only NAME]: speed and memory beside
+// npm run bench [-- --json] [-- --quick] [-- --only TEXT]: speed and memory beside
 // rust-libp2p and js-libp2p. A ratio above 1 means that Polypeer is better.
+import { availableParallelism, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { build } from './build.mjs'
-import { entry, heading, say } from './lib.mjs'
+import { entry, Failure, heading, say } from './lib.mjs'
 import { buildPeers } from './peers.mjs'
 import { setup } from './setup.mjs'
 
 await entry(async () => {
   const { values } = parseArgs({
-    options: { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string' } },
+    options: {
+      json: { type: 'boolean' },
+      quick: { type: 'boolean' },
+      only: { type: 'string' },
+      'no-build': { type: 'boolean' },
+    },
   })
-  await setup({ tests: true })
-  await build({ tests: true })
-  await buildPeers({ go: false })
+  if (!values['no-build']) {
+    await setup({ tests: true })
+    await build({ tests: true })
+    await buildPeers({ go: false })
+  }
   heading('Bench')
+  const load = loadavg()[0]
+  if (load > 0.5) {
+    say(`  The machine is busy (load ${load.toFixed(1)} on ${availableParallelism()} processors):`)
+    say('  the ratios still say something, the figures little.')
+  }
   const { bench } = await import('../tests/bench/run.mjs')
-  const report = await bench({ ...values, progress: (text) => say(`  ${text}`) })
-  if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`)
-  else print(report)
+  const { rows, failures } = await bench({ ...values, progress: (text) => say(`  ${text}`) })
+  if (values.json) process.stdout.write(`${JSON.stringify({ rows })}\n`)
+  else print(rows)
+  if (failures.length > 0)
+    throw new Failure(`${failures.length} measurements failed:\n  ${failures.join('\n  ')}`)
+  if (rows.length === 0) throw new Failure(`no row has ${JSON.stringify(values.only)} in its name`)
 })
 
-function print({ rows }) {
-  const number = (value) => (value === null ? '-' : value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0))
-  const cells = rows.map(({ name, unit, polypeer, peer, peerValue, ratio }) => [
+function print(rows) {
+  const number = (value) => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)
+  const table = rows.map(({ name, unit, polypeer, peer, peerValue, ratio }) => [
     name,
     `${number(polypeer)} ${unit}`,
     `${peer} ${number(peerValue)}`,
-    ratio === null ? '-' : `× ${ratio.toFixed(2)}`,
+    `× ${ratio.toFixed(2)}`,
   ])
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...cells.map((row) => row[column].length)))
-  for (const row of cells) {
-    const [name, ...rest] = row
-    const padded = rest.map((text, index) => text.padStart(widths[index + 1]))
+  const widths = [0, 1, 2, 3].map((column) => Math.max(0, ...table.map((row) => row[column].length)))
+  for (const [name, ...cells] of table) {
+    const padded = cells.map((text, index) => text.padStart(widths[index + 1]))
     process.stdout.write(`${name.padEnd(widths[0])}  ${padded.join('  ')}\n`)
   }
 }

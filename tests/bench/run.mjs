@@ -1,171 +1,72 @@
 // npm run bench: Polypeer beside rust-libp2p (native) and js-libp2p (Node and
-// Chromium), each against itself, in one run on one machine, loopback.
-import { readFileSync } from 'node:fs'
-import { launch, openPage } from '../lib/browser.mjs'
-import { ask, hold, listen } from '../lib/peers.mjs'
+// Chromium), each against itself, in turns, on one machine over loopback.
+import { figures, pairs } from './pairs.mjs'
+import { startSides } from './sides.mjs'
+import { trials } from './trials.mjs'
 
-const MiB = 1 << 20
+/** A figure is the best of this many runs: what else the machine does can only make it worse. */
+const runs = 5
 
-/** A measurement is the median of this many runs. */
-const runs = 3
-
-/**
- * The pairs that are measured: who against whom, over what, how many bytes and how
- * often. A page cannot be dialed: its listener is the same for both sides.
- */
-const pairs = [
-  {
-    name: 'native TCP',
-    ours: 'polypeer-native',
-    theirs: 'rust',
-    peer: 'rust-libp2p',
-    transport: 'tcp',
-    bytes: 1024 * MiB,
-    count: 2000,
-  },
-  {
-    name: 'native WebSocket',
-    ours: 'polypeer-native',
-    theirs: 'rust',
-    peer: 'rust-libp2p',
-    transport: 'ws',
-    bytes: 512 * MiB,
-    count: 2000,
-  },
-  {
-    name: 'Node TCP',
-    ours: 'polypeer-node',
-    theirs: 'js-node',
-    peer: 'js-libp2p',
-    transport: 'tcp',
-    bytes: 256 * MiB,
-    count: 1000,
-  },
-  {
-    name: 'Node WebSocket',
-    ours: 'polypeer-node',
-    theirs: 'js-node',
-    peer: 'js-libp2p',
-    transport: 'ws',
-    bytes: 128 * MiB,
-    count: 1000,
-  },
-  {
-    name: 'Chromium WebSocket',
-    ours: 'polypeer',
-    theirs: 'js',
-    peer: 'js-libp2p',
-    page: 'polypeer-native',
-    transport: 'ws',
-    bytes: 64 * MiB,
-    count: 500,
-  },
-]
-
-/** Idle connections that are held to see what one costs the listener. */
-const idleConnections = 500
-
-/** Every row of the report; `only` limits them to pairs whose name contains it. */
+/** The report; `only` limits it to the rows whose name contains it. */
 export async function bench({ only = '', quick = false, progress = () => {} } = {}) {
+  const wanted = (pair, figure) => rowName(pair, figure).toLowerCase().includes(only.toLowerCase())
   const rows = []
-  for (const pair of pairs.filter(({ name }) => name.toLowerCase().includes(only.toLowerCase()))) {
-    const measured = {}
-    for (const side of ['ours', 'theirs']) {
-      progress(`${pair.name}: ${side === 'ours' ? 'polypeer' : pair.peer}`)
-      try {
-        measured[side] = await measure(pair, side, quick)
-      } catch (error) {
-        progress(`  failed: ${error.message}`)
-        measured[side] = {}
+  const failures = []
+  for (const pair of pairs) {
+    const chosen = pair.trials.filter((name) => trials[name].yields.some((figure) => wanted(pair, figure)))
+    if (chosen.length === 0) continue
+    const sides = await startSides(pair)
+    const best = [{}, {}]
+    try {
+      for (const name of chosen) {
+        const times = quick || trials[name].once ? 1 : runs
+        for (let index = 0; index < times * sides.length; index++) {
+          const which = index % sides.length
+          if (trials[name].ownOnly && which > 0) continue
+          const who = which === 0 ? 'polypeer' : pair.peer
+          try {
+            const measured = await trials[name].run({ side: sides[which], pair, scale: quick ? 1 / 8 : 1 })
+            progress(`${pair.name}: ${name}: ${who}: ${describe(measured)}`)
+            keep(best[which], measured)
+          } catch (error) {
+            failures.push(`${pair.name}: ${name}: ${who}: ${error.message}`)
+            progress(failures.at(-1))
+          }
+        }
       }
+    } finally {
+      for (const side of sides) await side.close()
     }
-    for (const { key, name, unit, better } of measures) {
-      const polypeer = measured.ours[key]
-      const peerValue = measured.theirs[key]
-      if (polypeer === undefined && peerValue === undefined) continue
-      const ratio = better === 'more' ? polypeer / peerValue : peerValue / polypeer
-      rows.push({
-        name: `${pair.name}, ${name}`,
-        unit,
-        polypeer: polypeer ?? null,
-        peer: pair.peer,
-        peerValue: peerValue ?? null,
-        ratio: Number.isFinite(ratio) ? ratio : null,
-      })
+    for (const figure of Object.keys(figures)) {
+      const row = wanted(pair, figure) && makeRow(pair, figure, best)
+      if (row) rows.push(row)
     }
   }
-  return { rows }
+  return { rows, failures }
 }
 
-const measures = [
-  { key: 'upload', name: 'upload', unit: 'MiB/s', better: 'more' },
-  { key: 'download', name: 'download', unit: 'MiB/s', better: 'more' },
-  { key: 'sequential', name: 'streams one after another', unit: '1/s', better: 'more' },
-  { key: 'parallel', name: 'streams, 64 in flight', unit: '1/s', better: 'more' },
-  { key: 'handshakes', name: 'connections', unit: '1/s', better: 'more' },
-  { key: 'idle', name: 'memory an idle connection', unit: 'KiB', better: 'less' },
-]
+const rowName = (pair, figure) => `${pair.name}: ${figures[figure].name}`
 
-async function measure(pair, side, quick) {
-  const bytes = quick ? pair.bytes / 8 : pair.bytes
-  const count = quick ? pair.count / 10 : pair.count
-  const listener = pair.page ?? pair[side]
-  const { address, close } = await listen(listener, pair.transport)
-  const { run, end } = await dialer(pair, side)
-  try {
-    const ups = []
-    const downs = []
-    for (let index = 0; index < (quick ? 1 : runs); index++) {
-      const { upload, download } = await run('perf', address, { upload: bytes, download: bytes })
-      ups.push(bytes / MiB / upload.seconds)
-      downs.push(bytes / MiB / download.seconds)
-    }
-    const streams = await run('streams', address, { count })
-    const handshakes = await run('handshakes', address, { count: Math.ceil(count / 5) })
-    return {
-      upload: median(ups),
-      download: median(downs),
-      sequential: streams.count / streams.sequential,
-      parallel: streams.count / streams.parallel,
-      handshakes: handshakes.count / handshakes.seconds,
-      idle: pair.page ? undefined : await idle(listener, pair.transport),
-    }
-  } finally {
-    await end()
-    await close()
+const isMore = (figure) => figures[figure]?.more ?? figure === 'plain'
+
+function keep(best, measured) {
+  for (const [figure, value] of Object.entries(measured)) {
+    if (!Number.isFinite(value)) continue
+    const before = best[figure] ?? value
+    best[figure] = isMore(figure) ? Math.max(before, value) : Math.min(before, value)
   }
 }
 
-/** What runs a dialer's commands: a program a command, or a page. */
-async function dialer(pair, side) {
-  if (!pair.page) return { run: (...args) => ask(pair[side], ...args), end: () => {} }
-  const browser = await launch()
-  const page = await openPage(browser, pair[side])
-  return {
-    run: page.run,
-    async end() {
-      await page.close()
-      await browser.close()
-    },
-  }
+function makeRow(pair, figure, [ours, theirs]) {
+  const [polypeer, peerValue, peer] =
+    figure === 'ceiling' ? [ours.upload, ours.plain, 'plain TCP'] : [ours[figure], theirs[figure], pair.peer]
+  if (polypeer === undefined || peerValue === undefined) return undefined
+  const ratio = isMore(figure) ? polypeer / peerValue : peerValue / polypeer
+  return { name: rowName(pair, figure), unit: figures[figure].unit, polypeer, peer, peerValue, ratio }
 }
 
-/** KiB that one more idle connection costs a fresh listener. Linux only. */
-async function idle(listener, transport) {
-  if (process.platform !== 'linux') return undefined
-  const { address, pid, close } = await listen(listener, transport)
-  try {
-    // The first ones pay for what is made once.
-    const first = await hold('polypeer-native', address, 50)
-    const before = residentKiB(pid)
-    const more = await hold('polypeer-native', address, idleConnections)
-    const after = residentKiB(pid)
-    await Promise.all([first.close(), more.close()])
-    return (after - before) / idleConnections
-  } finally {
-    await close()
-  }
-}
-
-const residentKiB = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1])
-const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]
+const describe = (measured) =>
+  Object.entries(measured)
+    .filter(([, value]) => Number.isFinite(value))
+    .map(([figure, value]) => `${figure} ${value.toPrecision(4)} ${figures[figure]?.unit ?? 'MiB/s'}`)
+    .join(', ')

@@ -45,23 +45,35 @@ export async function bundlePage(entry, { alias = {} } = {}) {
 const tests = fileURLToPath(new URL('..', import.meta.url))
 const wasm = join(tests, '../js/generated/core_bg.wasm')
 
-/**
- * Opens a page with the test peer of `peer` ("js" or "polypeer"). `run` calls one of
- * the functions of peers/browser/page.mjs there; `close` closes all that belongs to it.
- */
-export async function openPage(browser, peer) {
+/** Serves a page that is bundled from `entry` with the adapter of `peer` ("js" or "polypeer"). */
+export async function servePage(peer, entry) {
   const adapter = join(tests, 'peers', { js: 'js', polypeer: 'polypeer-node' }[peer], 'adapter.mjs')
-  const bundle = await bundlePage(join(tests, 'peers/browser/page.mjs'), { alias: { adapter } })
+  const bundle = await bundlePage(entry, { alias: { adapter } })
   if (peer === 'polypeer') {
     // Where a bundler that knows no assets leaves the package looking for its module.
     await mkdir(join(bundle.folder, 'generated'))
     await copyFile(wasm, join(bundle.folder, 'generated/core_bg.wasm'))
   }
   const server = await serveFolder(bundle.folder)
+  return {
+    url: server.url,
+    async close() {
+      await server.close()
+      await bundle.remove()
+    },
+  }
+}
+
+/**
+ * Opens a page with the test peer of `peer`. `run` calls one of the functions of
+ * peers/browser/page.mjs there; `close` closes all that belongs to it.
+ */
+export async function openPage(browser, peer) {
+  const served = await servePage(peer, join(tests, 'peers/browser/page.mjs'))
   const page = await browser.newPage()
   const errors = []
   page.on('pageerror', (error) => errors.push(error.message))
-  await page.goto(server.url)
+  await page.goto(served.url)
   await page
     .waitForFunction(() => 'testPeer' in globalThis)
     .catch((error) => {
@@ -72,8 +84,7 @@ export async function openPage(browser, peer) {
     run: (name, ...args) => page.evaluate(([name, args]) => globalThis.testPeer[name](...args), [name, args]),
     async close() {
       await page.close()
-      await server.close()
-      await bundle.remove()
+      await served.close()
     },
   }
 }

@@ -30,6 +30,7 @@ export function missing(name) {
   throw new Error(`the test peer ${name} is not built: ${program}`)
 }
 
+/** Starts a peer's program; `line` is the next line that it prints, `end` lets it end. */
 function start(name, args) {
   const { program, arguments: before = [] } = peers[name]
   const child = spawn(program, [...before, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
@@ -37,29 +38,21 @@ function start(name, args) {
   child.stderr.setEncoding('utf8').on('data', (text) => {
     errors = (errors + text).slice(-4000)
   })
+  // Written to after its end: the end tells.
+  child.stdin.on('error', () => {})
   const ended = new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code, signal) => resolve(signal ?? code))
   })
-  const line = new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout }).once('line', resolve)
-    ended.then(
-      (code) => reject(new Error(`${name} ${args[0]} ended with ${code} and said nothing\n${errors}`)),
-      reject,
-    )
-  })
-  return { child, line, ended }
-}
-
-/** Starts a listener: `{ peerId, address, close }`. */
-export async function listen(name, transport) {
-  const { child, line, ended } = start(name, ['listen', '--transport', transport])
-  const { peerId, addresses } = JSON.parse(await line)
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   return {
-    peerId,
-    address: addresses[0],
-    pid: child.pid,
-    async close() {
+    child,
+    async line() {
+      const { done, value } = await lines.next()
+      if (done) throw new Error(`${name} ${args[0]} ended with ${await ended}\n${errors}`)
+      return JSON.parse(value)
+    },
+    async end() {
       child.stdin.end()
       // A peer that does not end when it is told to is ended.
       const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
@@ -69,22 +62,40 @@ export async function listen(name, transport) {
   }
 }
 
+/**
+ * Starts a listener. `settle` has one in JavaScript collect its garbage, if it was
+ * started with `--expose-gc`; `close` ends it.
+ */
+export async function listen(name, transport) {
+  const { child, line, end } = start(name, ['listen', '--transport', transport])
+  const { peerId, addresses } = await line()
+  return {
+    peerId,
+    address: addresses[0],
+    pid: child.pid,
+    async settle() {
+      if (!peers[name].arguments) return
+      child.stdin.write('\n')
+      await line()
+    },
+    close: end,
+  }
+}
+
 /** Runs a dialer's command to its end and returns what it printed; `options` become `--name value`. */
 export async function ask(name, command, address, options = {}) {
   const flags = Object.entries(options).flatMap(([option, value]) => [`--${option}`, String(value)])
-  return JSON.parse(await start(name, [command, address, ...flags]).line)
+  const { line, end } = start(name, [command, ...(address ? [address] : []), ...flags])
+  const report = await line()
+  await end()
+  return report
 }
 
 /** Starts the command `idle` of a dialer; `close` lets go of its connections. */
 export async function hold(name, address, count) {
-  const { child, line, ended } = start(name, ['idle', address, '--count', String(count)])
-  await line
-  return {
-    async close() {
-      child.stdin.end()
-      await ended
-    },
-  }
+  const { line, end } = start(name, ['idle', address, '--count', String(count)])
+  await line()
+  return { close: end }
 }
 
 /** The checks of a report that failed, each as one line. */

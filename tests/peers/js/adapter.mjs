@@ -44,7 +44,7 @@ export async function makePeer({ listen = [], transports = [] } = {}) {
           stream.abort(error)
         }
       }
-      node.handle(protocol, serve, { maxInboundStreams: 10_000 })
+      node.handle(protocol, serve, { maxInboundStreams: 10_000, maxOutboundStreams: 10_000 })
     },
     disconnect: () => connection.close(),
     close: () => node.stop(),

@@ -1,0 +1,65 @@
+// Who is measured beside whom, over what, and how much of it.
+const MiB = 1 << 20
+
+/** `ours` and `theirs` are names of ../lib/peers.mjs, or of ../lib/browser.mjs for a page. */
+export const pairs = [
+  {
+    name: 'native TCP',
+    ours: 'polypeer-native',
+    theirs: 'rust',
+    peer: 'rust-libp2p',
+    transport: 'tcp',
+    bytes: 512 * MiB,
+    streams: 3000,
+    handshakes: 480,
+    trials: ['plain', 'upload', 'download', 'streams', 'handshakes', 'idle'],
+  },
+  {
+    name: 'Node TCP',
+    ours: 'polypeer-node',
+    theirs: 'js-node',
+    peer: 'js-libp2p',
+    transport: 'tcp',
+    bytes: 256 * MiB,
+    streams: 1500,
+    handshakes: 200,
+    trials: ['upload', 'download', 'streams', 'handshakes', 'idle'],
+  },
+  {
+    name: 'Node WebSocket',
+    ours: 'polypeer-node',
+    theirs: 'js-node',
+    peer: 'js-libp2p',
+    transport: 'ws',
+    bytes: 64 * MiB,
+    streams: 1500,
+    handshakes: 200,
+    trials: ['upload', 'download', 'streams', 'handshakes', 'idle'],
+  },
+  {
+    name: 'Chromium WebSocket',
+    ours: 'polypeer',
+    theirs: 'js',
+    peer: 'js-libp2p',
+    // A page cannot be dialed: the listener is the same for both.
+    listener: 'polypeer-native',
+    transport: 'ws',
+    bytes: 32 * MiB,
+    trials: ['upload', 'download', 'load'],
+  },
+]
+
+/** What a row says, in the order of the rows. */
+export const figures = {
+  upload: { name: 'upload, one stream', unit: 'MiB/s', more: true },
+  download: { name: 'download, one stream', unit: 'MiB/s', more: true },
+  ceiling: { name: 'upload beside plain TCP', unit: 'MiB/s', more: true },
+  sending: { name: 'CPU of the sender', unit: 's/GiB' },
+  receiving: { name: 'CPU of the receiver', unit: 's/GiB' },
+  sequential: { name: 'requests, one after another', unit: '1/s', more: true },
+  parallel: { name: 'requests, 64 in flight', unit: '1/s', more: true },
+  connect: { name: 'until a connection is open', unit: 'ms' },
+  handshakes: { name: 'connections, 16 peers at a time', unit: '1/s', more: true },
+  idle: { name: 'memory of an idle connection', unit: 'KiB' },
+  load: { name: 'from page load to connected', unit: 'ms' },
+}

@@ -1,0 +1,72 @@
+// Polypeer's side of a pair, and the other's: a listener that is up, and a dialer.
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { newerNode } from '../../scripts/newer-node.mjs'
+import { launch, openPage, servePage } from '../lib/browser.mjs'
+import { ask, listen, peers } from '../lib/peers.mjs'
+
+const loadPage = join(fileURLToPath(new URL('.', import.meta.url)), 'load.mjs')
+
+// Both on one version of Node, the one that js-libp2p needs.
+for (const name of ['polypeer-node', 'js-node']) {
+  peers[name].program = newerNode()
+  peers[name].arguments.unshift('--expose-gc')
+}
+
+/** Both sides of a pair, ours first. */
+export async function startSides(pair) {
+  return pair.listener ? startPages(pair) : Promise.all([pair.ours, pair.theirs].map(startProcess(pair)))
+}
+
+const startProcess = (pair) => async (name) => {
+  const { pid, address, close } = await listen(name, pair.transport)
+  return {
+    listenerName: name,
+    pid,
+    ask: (command, options) => ask(name, command, address, options),
+    close,
+  }
+}
+
+async function startPages(pair) {
+  const listener = await listen(pair.listener, pair.transport)
+  const browser = await launch()
+  const sides = []
+  for (const name of [pair.ours, pair.theirs]) {
+    const page = await openPage(browser, name)
+    const loaded = await servePage(name, loadPage)
+    sides.push({
+      pid: listener.pid,
+      ask: (command, options) => page.run(command, listener.address, options),
+      load: () => load(browser, `${loaded.url}#${listener.address}`),
+      async close() {
+        await page.close()
+        await loaded.close()
+      },
+    })
+  }
+  const [ours, theirs] = sides
+  return [
+    ours,
+    {
+      ...theirs,
+      async close() {
+        await theirs.close()
+        await browser.close()
+        await listener.close()
+      },
+    },
+  ]
+}
+
+/** Milliseconds from the load of a page to its connection, with nothing in the cache. */
+async function load(browser, url) {
+  const context = await browser.newContext()
+  try {
+    const page = await context.newPage()
+    await page.goto(url)
+    return await page.evaluate(() => globalThis.milliseconds)
+  } finally {
+    await context.close()
+  }
+}

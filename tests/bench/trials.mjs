@@ -1,0 +1,91 @@
+// One run of each measurement, on one side of a pair: what it measured, by the names
+// of `figures` in pairs.mjs.
+import { ask, hold, listen } from '../lib/peers.mjs'
+import { cpuSeconds, residentKiB } from './process.mjs'
+
+const MiB = 1 << 20
+const GiB = 1 << 30
+
+/** Connections that are held to see what one costs, after those that pay for what is made once. */
+const idleConnections = { first: 50, more: 1000 }
+
+/**
+ * `yields` names the figures; `side` is what sides.mjs made, `scale` below 1 asks for
+ * less work. A trial that is `once` is not repeated.
+ */
+export const trials = {
+  plain: {
+    yields: ['ceiling'],
+    ownOnly: true,
+    async run({ pair, scale }) {
+      const bytes = pair.bytes * scale
+      const { seconds } = await ask('polypeer-native', 'plain', undefined, { bytes })
+      return { plain: bytes / MiB / seconds }
+    },
+  },
+  upload: {
+    yields: ['upload', 'receiving', 'ceiling'],
+    run: (context) => transfer(context, 'upload', 'receiving'),
+  },
+  download: {
+    yields: ['download', 'sending'],
+    run: (context) => transfer(context, 'download', 'sending'),
+  },
+  streams: {
+    yields: ['sequential', 'parallel'],
+    async run({ side, pair, scale }) {
+      const { count, sequential, parallel } = await side.ask('streams', {
+        count: Math.ceil(pair.streams * scale),
+      })
+      return { sequential: count / sequential, parallel: count / parallel }
+    },
+  },
+  handshakes: {
+    yields: ['connect', 'handshakes'],
+    async run({ side, pair, scale }) {
+      const { count, sequential, parallel } = await side.ask('handshakes', {
+        count: Math.ceil(pair.handshakes * scale),
+      })
+      return { connect: (sequential * 1000) / count, handshakes: parallel && count / parallel }
+    },
+  },
+  idle: {
+    yields: ['idle'],
+    once: true,
+    async run({ side, pair, scale }) {
+      const listener = await listen(side.listenerName, pair.transport)
+      const memory = async () => {
+        await listener.settle()
+        return residentKiB(listener.pid)
+      }
+      try {
+        const more = Math.ceil(idleConnections.more * scale)
+        const holders = [await hold('polypeer-native', listener.address, idleConnections.first)]
+        const before = await memory()
+        holders.push(await hold('polypeer-native', listener.address, more))
+        const after = await memory()
+        await Promise.all(holders.map((holder) => holder.close()))
+        return { idle: before && (after - before) / more }
+      } finally {
+        await listener.close()
+      }
+    },
+  },
+  load: {
+    yields: ['load'],
+    run: async ({ side }) => ({ load: await side.load() }),
+  },
+}
+
+/** The listener's CPU time stands for its role: the dialer's, in the other direction, is the same. */
+async function transfer({ side, pair, scale }, direction, role) {
+  const bytes = pair.bytes * scale
+  const before = cpuSeconds(side.pid)
+  const report = await side.ask('perf', { upload: 0, download: 0, [direction]: bytes })
+  const cpu = cpuSeconds(side.pid) - before
+  return {
+    [direction]: bytes / MiB / report[direction].seconds,
+    // Garbage collectors and compilers on threads of their own blur it elsewhere.
+    [role]: pair.ours === 'polypeer-native' ? (cpu * GiB) / bytes : undefined,
+  }
+}
