@@ -1,44 +1,50 @@
 //! What the benchmarks ask of a dialer beside throughput.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures::stream::{iter, repeat_with};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, TryStreamExt};
 use polypeer::Multiaddr;
-use polypeer::facade::Connection;
+use polypeer::facade::{Connection, Node};
 use serde_json::json;
 
 use crate::serve::ECHO;
 use crate::{Outcome, start};
 
-/// Streams in flight at a time, in the second half of the measurement.
-const PARALLEL: usize = 64;
+/// Streams in flight at a time, in the second half of [`streams`].
+const STREAMS: usize = 64;
+/// Peers that connect side by side, in the second half of [`handshakes`].
+const DIALERS: usize = 16;
+/// What goes before the clock starts.
+const WARM_UP: usize = 20;
 
 /// Opens `count` streams one after another, then as many side by side; a byte goes
 /// there and back on each.
 pub(crate) async fn streams(address: Multiaddr, count: usize) -> Outcome<()> {
     let node = start();
     let connection = node.dial(address).await?;
+    for _ in 0..WARM_UP {
+        byte_and_back(&connection).await?;
+    }
     let before = Instant::now();
     for _ in 0..count {
         byte_and_back(&connection).await?;
     }
     let sequential = before.elapsed().as_secs_f64();
     let before = Instant::now();
-    futures::stream::iter((0..count).map(|_| Ok(byte_and_back(&connection))))
-        .try_buffer_unordered(PARALLEL)
-        .try_collect::<Vec<()>>()
+    repeat_with(|| Ok(byte_and_back(&connection)))
+        .take(count)
+        .try_buffer_unordered(STREAMS)
+        .try_for_each(|()| async { Ok(()) })
         .await?;
     let parallel = before.elapsed().as_secs_f64();
-    println!(
-        "{}",
-        json!({ "ok": true, "count": count, "sequential": sequential, "parallel": parallel })
-    );
+    report(count, sequential, parallel);
     node.close().await;
     Ok(())
 }
 
 async fn byte_and_back(connection: &Connection) -> Outcome<()> {
-    let mut stream = connection.open_stream(&[ECHO]).await?;
+    let mut stream = connection.open_stream_early(ECHO)?;
     stream.write_all(&[1]).await?;
     stream.close().await?;
     let mut answer = Vec::new();
@@ -46,19 +52,44 @@ async fn byte_and_back(connection: &Connection) -> Outcome<()> {
     if answer == [1] { Ok(()) } else { Err("another byte came back".into()) }
 }
 
-/// Connects and disconnects `count` times.
+/// Connects `count` times one after another, and prints the time until each
+/// connection was open, without that of closing it; then as often from several
+/// peers side by side, all included.
 pub(crate) async fn handshakes(address: Multiaddr, count: usize) -> Outcome<()> {
-    let node = start();
+    let nodes: Vec<Node> = (0..DIALERS).map(|_| start()).collect();
+    connect(&nodes[0], &address, WARM_UP).await?;
+    let sequential = connect(&nodes[0], &address, count).await?.as_secs_f64();
     let before = Instant::now();
+    iter(nodes.iter().map(Ok))
+        .try_for_each_concurrent(None, |node| async {
+            connect(node, &address, count / DIALERS).await.map(drop)
+        })
+        .await?;
+    report(count / DIALERS * DIALERS, sequential, before.elapsed().as_secs_f64());
+    for node in nodes {
+        node.close().await;
+    }
+    Ok(())
+}
+
+/// How long the dials took.
+async fn connect(node: &Node, address: &Multiaddr, count: usize) -> Outcome<Duration> {
+    let mut dialing = Duration::ZERO;
     for _ in 0..count {
+        let before = Instant::now();
         let connection = node.dial(address.clone()).await?;
+        dialing += before.elapsed();
         connection.close();
         connection.closed().await;
     }
-    let seconds = before.elapsed().as_secs_f64();
-    println!("{}", json!({ "ok": true, "count": count, "seconds": seconds }));
-    node.close().await;
-    Ok(())
+    Ok(dialing)
+}
+
+fn report(count: usize, sequential: f64, parallel: f64) {
+    println!(
+        "{}",
+        json!({ "ok": true, "count": count, "sequential": sequential, "parallel": parallel })
+    );
 }
 
 /// Holds `count` connections, each of a peer of its own, until standard input is closed.

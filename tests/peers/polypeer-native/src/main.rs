@@ -2,6 +2,7 @@
 
 mod bench;
 mod dial;
+mod plain;
 mod serve;
 
 use std::error::Error;
@@ -70,6 +71,11 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
         }
         [command, address, ..] if command == "idle" => {
             bench::idle(address.parse()?, count()?).await?;
+            Ok(true)
+        }
+        [command, ..] if command == "plain" => {
+            let bytes = number("--bytes")?;
+            tokio::task::spawn_blocking(move || plain::plain(bytes)).await??;
             Ok(true)
         }
         _ => Err("usage: polypeer-test-peer COMMAND (see ../README.md)".into()),

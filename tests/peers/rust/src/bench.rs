@@ -1,8 +1,11 @@
 //! What the benchmarks ask of a dialer beside throughput.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, TryStreamExt};
+use futures::{
+    AsyncReadExt, AsyncWriteExt, StreamExt, TryStreamExt,
+    stream::{iter, repeat_with},
+};
 use libp2p::{Multiaddr, PeerId, Swarm, swarm::SwarmEvent};
 use libp2p_stream::Control;
 use serde_json::json;
@@ -14,8 +17,12 @@ use crate::{
     serve::ECHO,
 };
 
-/// Streams in flight at a time, in the second half of the measurement.
-const PARALLEL: usize = 64;
+/// Streams in flight at a time, in the second half of [`streams`].
+const STREAMS: usize = 64;
+/// Peers that connect side by side, in the second half of [`handshakes`].
+const DIALERS: usize = 16;
+/// What goes before the clock starts.
+const WARM_UP: usize = 20;
 
 /// Opens `count` streams one after another, then as many side by side; a byte goes
 /// there and back on each.
@@ -24,22 +31,26 @@ pub async fn streams(address: Multiaddr, count: usize) -> Outcome<()> {
     let mut swarm = swarm().await?;
     connect(&mut swarm, &address).await?;
     let control = swarm.behaviour().streams.new_control();
-    drive(swarm);
+    tokio::spawn(async move {
+        loop {
+            swarm.select_next_some().await;
+        }
+    });
+    for _ in 0..WARM_UP {
+        byte_and_back(control.clone(), peer).await?;
+    }
     let start = Instant::now();
     for _ in 0..count {
         byte_and_back(control.clone(), peer).await?;
     }
     let sequential = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    futures::stream::iter((0..count).map(|_| Ok(byte_and_back(control.clone(), peer))))
-        .try_buffer_unordered(PARALLEL)
-        .try_collect::<Vec<()>>()
+    repeat_with(|| Ok(byte_and_back(control.clone(), peer)))
+        .take(count)
+        .try_buffer_unordered(STREAMS)
+        .try_for_each(|()| async { Ok(()) })
         .await?;
-    let parallel = start.elapsed().as_secs_f64();
-    println!(
-        "{}",
-        json!({ "ok": true, "count": count, "sequential": sequential, "parallel": parallel })
-    );
+    report(count, sequential, start.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -52,36 +63,47 @@ async fn byte_and_back(mut control: Control, peer: PeerId) -> Outcome<()> {
     if answer == [1] { Ok(()) } else { Err("another byte came back".into()) }
 }
 
-/// Connects and disconnects `count` times.
+/// Connects `count` times one after another, and prints the time until each
+/// connection was open, without that of closing it; then as often from several
+/// peers side by side, all included.
 pub async fn handshakes(address: Multiaddr, count: usize) -> Outcome<()> {
-    let peer = named(&address)?;
-    let mut swarm = swarm().await?;
+    let mut swarms = Vec::new();
+    for _ in 0..DIALERS {
+        swarms.push(swarm().await?);
+    }
+    connect_often(&mut swarms[0], &address, WARM_UP).await?;
+    let sequential = connect_often(&mut swarms[0], &address, count).await?.as_secs_f64();
     let start = Instant::now();
+    iter(swarms.iter_mut().map(Ok))
+        .try_for_each_concurrent(None, |swarm| async {
+            connect_often(swarm, &address, count / DIALERS).await.map(drop)
+        })
+        .await?;
+    report(count / DIALERS * DIALERS, sequential, start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// How long the dials took.
+async fn connect_often(
+    swarm: &mut Swarm<Behaviour>,
+    address: &Multiaddr,
+    count: usize,
+) -> Outcome<Duration> {
+    let peer = named(address)?;
+    let mut dialing = Duration::ZERO;
     for _ in 0..count {
-        connect(&mut swarm, &address).await?;
+        let start = Instant::now();
+        connect(swarm, address).await?;
+        dialing += start.elapsed();
         let _ = swarm.disconnect_peer_id(peer);
         while !matches!(swarm.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {}
     }
-    println!("{}", json!({ "ok": true, "count": count, "seconds": start.elapsed().as_secs_f64() }));
-    Ok(())
+    Ok(dialing)
 }
 
-/// Holds `count` connections, each of a peer of its own, until standard input is closed.
-pub async fn idle(address: Multiaddr, count: usize) -> Outcome<()> {
-    for _ in 0..count {
-        let mut swarm = swarm().await?;
-        connect(&mut swarm, &address).await?;
-        drive(swarm);
-    }
-    println!("{}", json!({ "ok": true, "count": count }));
-    tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
-    Ok(())
-}
-
-fn drive(mut swarm: Swarm<Behaviour>) {
-    tokio::spawn(async move {
-        loop {
-            swarm.select_next_some().await;
-        }
-    });
+fn report(count: usize, sequential: f64, parallel: f64) {
+    println!(
+        "{}",
+        json!({ "ok": true, "count": count, "sequential": sequential, "parallel": parallel })
+    );
 }

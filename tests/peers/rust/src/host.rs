@@ -29,7 +29,7 @@ pub async fn swarm() -> Outcome<Swarm<Behaviour>> {
                 identify::Config::new_with_signed_peer_record("/ipfs/0.1.0".into(), key)
                     .with_agent_version("test-peer-rust/1.0.0".into()),
             ),
-            ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_secs(1))),
+            ping: ping::Behaviour::default(),
             streams: libp2p_stream::Behaviour::new(),
         })?
         // A test, not the swarm, says when a connection has been idle for too long.

@@ -54,10 +54,6 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             bench::handshakes(address.parse()?, count()?).await?;
             Ok(true)
         }
-        [command, address, ..] if command == "idle" => {
-            bench::idle(address.parse()?, count()?).await?;
-            Ok(true)
-        }
-        _ => Err("usage: peer listen|dial|perf|streams|handshakes|idle (see ../README.md)".into()),
+        _ => Err("usage: peer listen|dial|perf|streams|handshakes (see ../README.md)".into()),
     }
 }
