@@ -152,8 +152,9 @@ impl Brain {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..BATCH {
             let now = self.platform.now();
-            let busy = self.poll_commands(cx, now)
-                | self.poll_news(cx, now)
+            // News first: whoever saw a connection end and dials again gets a new one.
+            let busy = self.poll_news(cx, now)
+                | self.poll_commands(cx, now)
                 | self.poll_opened(cx, now)
                 | self.poll_listeners(cx, now)
                 | self.poll_time(cx, now);

@@ -424,18 +424,22 @@ impl Driver {
                 }
                 return Poll::Ready(());
             };
-            match &news {
-                ToNode::Established { peer } => state.peer = Some(*peer),
-                ToNode::Closed { error } => {
-                    state.close(error.clone());
-                    self.over = true;
-                }
-                _ => {}
+            let end = match &news {
+                ToNode::Closed { error } => Some(error.clone()),
+                _ => None,
+            };
+            if let ToNode::Established { peer } = &news {
+                state.peer = Some(*peer);
             }
             drop(state);
             if !gone {
                 // The channel was ready a moment ago, and only we send here.
                 let _ = self.to_node.start_send((self.id, news));
+            }
+            // The brain knows by now: who wakes here and dials gets a new connection.
+            if let Some(error) = end {
+                self.shared.lock().close(error);
+                self.over = true;
             }
         }
     }

@@ -67,6 +67,8 @@ struct Link {
     remote: Multiaddr,
     /// Known once established.
     peer: Option<PeerId>,
+    /// We are closing it: no dial is answered with it any more.
+    closing: bool,
 }
 
 impl Node {
@@ -168,7 +170,8 @@ impl Node {
         self.unauthenticated += 1;
         let id = ConnectionId(self.number());
         let direction = Direction::Inbound;
-        self.links.insert(id, Link { direction, dial: None, remote, peer: None });
+        let link = Link { direction, dial: None, remote, peer: None, closing: false };
+        self.links.insert(id, link);
         Ok((id, self.connection(now, Role::Responder, None)))
     }
 
@@ -261,7 +264,10 @@ impl Node {
         if target.as_ref() == Some(&self.peer_id()) {
             return Err(DialError::Myself);
         }
-        let open = target.as_ref().and_then(|peer| self.peers.get(peer)?.first());
+        let open = target.as_ref().and_then(|peer| {
+            let stays = |id: &&ConnectionId| self.links.get(*id).is_some_and(|link| !link.closing);
+            self.peers.get(peer)?.iter().find(stays)
+        });
         if let (Some(connection), Some(peer)) = (open.copied(), target) {
             self.emit(Event::Dialed { dial: id, connection, peer });
             return Ok(());
@@ -338,7 +344,8 @@ impl Node {
 
     /// Closes a connection, politely; [`Event::Disconnected`] follows.
     pub fn close(&mut self, connection: ConnectionId) {
-        if self.links.contains_key(&connection) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.closing = true;
             self.outputs.push_back(Output::Connection(connection, ToConnection::Close));
         }
     }
@@ -394,7 +401,8 @@ impl Node {
             let id = ConnectionId(self.next_id);
             dial.attempts.insert(id, address.clone());
             let (direction, remote) = (Direction::Outbound, address.clone());
-            self.links.insert(id, Link { direction, dial: Some(key), remote, peer: None });
+            let link = Link { direction, dial: Some(key), remote, peer: None, closing: false };
+            self.links.insert(id, link);
             self.outputs.push_back(Output::Dial { connection: id, address });
         }
         if self.dials.get_mut(key).is_some_and(|dial| dial.is_exhausted()) {

@@ -294,3 +294,25 @@ fn a_connection_that_is_cut_is_told_to_both() {
         assert_eq!(world.peer(index).node().connection_count(), 0);
     }
 }
+
+#[test]
+fn a_dial_is_not_answered_with_a_connection_that_is_being_closed() {
+    let (mut world, alice, bob, first) = pair(12);
+    let address = world.address(bob);
+    let again = world.with(alice, |peer, _, now| {
+        peer.close(now, first);
+        peer.dial(now, None, vec![address])
+    });
+    let answer = |world: &World<Echo>| {
+        world.app(alice).log.iter().find_map(|news| match news {
+            News::Node(Event::Dialed { dial, connection, .. }) if *dial == again => {
+                Some(*connection)
+            }
+            _ => None,
+        })
+    };
+    assert!(world.run_until(Duration::from_secs(5), |world| answer(world).is_some()));
+    let second = answer(&world).unwrap();
+    assert_ne!(second, first);
+    assert!(world.peer(alice).node().peer_of(second).is_some());
+}
