@@ -35,7 +35,12 @@ struct Server {
 impl Server {
     fn start(home: &Path, arguments: &[&str]) -> (Self, Value) {
         let mut command = program(&["--json", "serve"]);
-        command.args(arguments).env("HOME", home).stdout(Stdio::piped());
+        command.args(arguments).env("HOME", home);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> (Self, Value) {
+        command.stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut server = Self { child, lines };
@@ -217,6 +222,25 @@ fn an_interruption_ends_it_cleanly_with_peers_connected() {
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
     ping.kill().unwrap();
     ping.wait().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_outlives_a_want_of_descriptors() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 32 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_polypeer")]);
+    command.args(["--json", "serve"]).args(LOOPBACK).env("HOME", home.path());
+    let (_server, listening) = Server::spawn(command);
+    for to in addresses(&listening) {
+        let port: u16 = to.split('/').nth(4).unwrap().parse().unwrap();
+        // More than it has descriptors for; the kernel keeps the rest waiting.
+        let crowd: Vec<_> =
+            (0..60).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+        drop(crowd);
+        let ping = run(home.path(), &["ping", &to, "-c", "1"]);
+        assert_eq!(ping.status.code(), Some(0), "{}", text(&ping.stderr));
+    }
 }
 
 #[test]
