@@ -31,7 +31,11 @@ const checks = [
   [
     'JavaScript lints and formatting',
     () =>
-      run(process.execPath, [bin('@biomejs/biome/bin/biome'), ...(fix ? ['check', '--write'] : ['ci']), '.']),
+      run(process.execPath, [
+        bin('@biomejs/biome/bin/biome'),
+        ...(fix ? ['check', '--write'] : ['ci', '--error-on-warnings']),
+        '.',
+      ]),
   ],
   ['TypeScript', types],
   ['Dependencies: licences, advisories, sources', dependencies],

@@ -14,7 +14,7 @@ import {
   InvalidAddressError,
   PolypeerError,
 } from 'polypeer'
-import { ECHO, events, kept, pair, random, readAll, server, transports } from './support.mjs'
+import { ECHO, events, kept, pair, random, server, transports } from './support.mjs'
 
 const options = { timeout: 60_000 }
 
@@ -32,7 +32,7 @@ describe('createNode', options, () => {
     assert.deepEqual(generated.privateKey, key)
   })
 
-  it('refuses a key that it cannot read', async (t) => {
+  it('refuses a key that it cannot read', async (_t) => {
     await assert.rejects(createNode({ privateKey: random(40) }), { name: 'KeyError', code: 'ERR_KEY' })
     const store = fileKeyStore('x')
     await assert.rejects(createNode({ privateKey: random(40), keyStore: store }), {
@@ -40,7 +40,7 @@ describe('createNode', options, () => {
     })
   })
 
-  it('takes the module from an address, bytes or compiled', async (t) => {
+  it('takes the module from an address, bytes or compiled', async (_t) => {
     const url = new URL('../generated/core_bg.wasm', import.meta.url)
     const bytes = await readFile(url)
     for (const wasm of [url, url.href, bytes, await WebAssembly.compile(bytes)]) {
@@ -69,7 +69,7 @@ describe('createNode', options, () => {
     })
   })
 
-  it('ends early by its signal', async (t) => {
+  it('ends early by its signal', async (_t) => {
     const reason = new Error('no')
     await assert.rejects(createNode({ signal: AbortSignal.abort(reason) }), reason)
   })
@@ -214,7 +214,7 @@ describe('close', options, () => {
 })
 
 describe('key stores', options, () => {
-  it('keep one identity in a file that only its owner reads', async (t) => {
+  it('keep one identity in a file that only its owner reads', async (_t) => {
     const folder = await mkdtemp(join(tmpdir(), 'polypeer-'))
     const path = join(folder, 'new', 'peer.key')
     const first = await createNode({ keyStore: fileKeyStore(path) })
@@ -243,7 +243,7 @@ describe('key stores', options, () => {
     await rm(folder, { recursive: true })
   })
 
-  it('tell where there is no IndexedDB', async (t) => {
+  it('tell where there is no IndexedDB', async (_t) => {
     await assert.rejects(createNode({ keyStore: polypeer.indexedDbKeyStore('x') }), { code: 'ERR_KEY' })
   })
 })

@@ -224,7 +224,7 @@ describe('streams', options, () => {
   })
 
   it('leave nothing behind after 10,000 of them', async (t) => {
-    const { here, there, connection } = await pair(t)
+    const { there, connection } = await pair(t)
     const cycle = async () => {
       const stream = await connection.openStream(ECHO)
       await stream.write(new Uint8Array(10))

@@ -1,6 +1,6 @@
 import { actions } from './client.mjs'
 
-onmessage = async ({ data: { call, name, args } }) => {
+globalThis.onmessage = async ({ data: { call, name, args } }) => {
   try {
     postMessage({ call, result: await actions[name](...args) })
   } catch (error) {
