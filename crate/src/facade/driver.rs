@@ -378,6 +378,7 @@ impl Future for Driver {
         for _ in 0..ROUNDS {
             let now = this.shared.platform.now();
             this.hear_node(cx, now);
+            let paused = !this.shared.lock().connection.wants_read();
             let read = this.read(cx, now);
             let written = this.write(cx, now);
             this.shared.lock().dispatch();
@@ -387,7 +388,10 @@ impl Future for Driver {
                 let _ = ready!(Pin::new(&mut this.io).poll_close(cx));
                 return Poll::Ready(());
             }
-            if !(read || written || this.time_passed(cx, now)) {
+            // What was just fetched or sent may have made room for reading again,
+            // of which nobody else would wake us.
+            let resumed = paused && this.shared.lock().connection.wants_read();
+            if !(read || written || resumed || this.time_passed(cx, now)) {
                 return Poll::Pending;
             }
         }
