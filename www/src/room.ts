@@ -21,7 +21,7 @@ const LONGEST_PAUSE_MS = 15_000
 
 /** Where this page stands with its server. */
 export type Status =
-  | { readonly kind: 'connecting'; readonly attempt: number }
+  | { readonly kind: 'connecting' }
   | { readonly kind: 'connected'; readonly server: PeerId; readonly address: Multiaddr }
   /** Trying again at `retryAt` (milliseconds of Unix time); never if undefined. */
   | { readonly kind: 'waiting'; readonly error: unknown; readonly retryAt: number | undefined }
@@ -54,6 +54,7 @@ export class Room {
   #stream: Stream | undefined
   /** Aborted to give up the present attempt, pause or stay. */
   #turn = new AbortController()
+  #pausing = false
 
   constructor(node: PeerNode, listener: RoomListener) {
     this.#node = node
@@ -65,7 +66,7 @@ export class Room {
 
   /** Tries now what would be tried later: the person asked, or the network is back. */
   hurry(): void {
-    if (this.#stream === undefined) this.#turn.abort()
+    if (this.#pausing) this.#turn.abort()
   }
 
   /** Leaves the present server for the one that is chosen now. */
@@ -88,7 +89,7 @@ export class Room {
     for (;;) {
       this.#turn = new AbortController()
       const { signal } = this.#turn
-      this.#listener.status({ kind: 'connecting', attempt: failures })
+      this.#listener.status({ kind: 'connecting' })
       const error = await this.#stay(signal, () => {
         failures = 0
       })
@@ -99,7 +100,9 @@ export class Room {
       const pause = isFinal(error) ? undefined : pauseAfter(failures++)
       const retryAt = pause === undefined ? undefined : Date.now() + pause
       this.#listener.status({ kind: 'waiting', error, retryAt })
+      this.#pausing = true
       await elapsed(pause, signal)
+      this.#pausing = false
     }
   }
 
