@@ -6,9 +6,13 @@ import { entry, heading, root, run, say, seconds } from './lib.mjs'
 import { setup } from './setup.mjs'
 import { wasmToolchain } from './wasm-toolchain.mjs'
 
-/** The program `polypeer`, and what else of Rust is needed; at once, so that nothing is built twice. */
+/**
+ * The program `polypeer`, and our own test peer. Not `polypeer-bindgen`: the package
+ * builds it alone, and with others its dependencies would have other features, so
+ * that they were built twice.
+ */
 async function buildPrograms(tests) {
-  const names = ['polypeer-native', 'polypeer-bindgen', ...(tests ? ['polypeer-test-peer'] : [])]
+  const names = ['polypeer-native', ...(tests ? ['polypeer-test-peer'] : [])]
   const packages = names.flatMap((name) => ['-p', name])
   await run('cargo', ['build', '--release', '--locked', ...packages], {
     title: `cargo build --release ${packages.join(' ')}`,

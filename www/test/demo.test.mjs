@@ -8,7 +8,7 @@ import { startServer } from '../../scripts/demo-server.mjs'
 import { connected, launch, line, nameOf, openPage, peerOf, say, servePage } from './support/browser.mjs'
 import { frame, nodePeer, roomOf } from './support/peers.mjs'
 
-const timeout = 180_000
+const timeout = 300_000
 
 /** A running demo: the server, which can be started anew, the page's address, a browser. */
 async function demo(t) {

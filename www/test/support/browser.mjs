@@ -28,6 +28,8 @@ export async function servePage(t, server) {
 /** Opens the page. `troubles` are errors that the page did not expect. */
 export async function openPage(context, url, troubles = []) {
   const page = await context.newPage()
+  // The test's own limit is the bound.
+  page.setDefaultTimeout(0)
   page.on('pageerror', (error) => troubles.push(error.message))
   page.on('console', (message) => {
     if (message.text().includes('Content Security Policy')) troubles.push(message.text())
