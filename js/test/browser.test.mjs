@@ -99,7 +99,7 @@ describe('Chromium', { timeout: 180_000 }, () => {
     })
 
     it(`${place}: says what went wrong`, async () => {
-      assert.deepEqual(await run('errors', node.addresses, node.peerId), {
+      assert.deepEqual(await run('errors', node.addresses), {
         tcp: 'ERR_UNSUPPORTED',
         refused: 'ERR_TRANSPORT',
         wrong: 'ERR_ADDRESS',

@@ -59,7 +59,7 @@ export const actions = {
 
   ping: (addresses) => withNode({}, (node) => node.ping(addresses)),
 
-  errors: (addresses, peer) =>
+  errors: (addresses) =>
     withNode({}, async (node) => {
       const reset = await node.dial(addresses, '/test/reset/1.0.0')
       await reset.write(random(1))
