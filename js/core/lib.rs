@@ -9,11 +9,11 @@
 mod ciphers;
 mod records;
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
 use polypeer::address::Multiaddr;
+use polypeer::collections::Set;
 use polypeer::connection::{Stream, StreamEvent, StreamId};
 use polypeer::identity::{Keypair, PeerId};
 use polypeer::negotiate::Name;
@@ -24,12 +24,16 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use records::{Cause, Records, Tag, connection_cause, lines, stream_cause};
 
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+
 /// One peer.
 #[wasm_bindgen]
 pub struct Core {
     peer: Peer,
     /// Connections whose streams were used since the last drain.
-    touched: BTreeSet<ConnectionId>,
+    touched: Set<ConnectionId>,
     /// What JavaScript wrote for the call to come.
     input: Vec<u8>,
     /// What the last call left for JavaScript.
@@ -61,7 +65,7 @@ impl Core {
         let rng = Rng::from_seed(seed.try_into().ok()?);
         Some(Self {
             peer: Peer::new(config, rng),
-            touched: BTreeSet::new(),
+            touched: Set::new(),
             input: Vec::new(),
             output: Vec::new(),
             output_at: 0,

@@ -2,6 +2,7 @@
 
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net'
 import { type SocketAddress, tcpMultiaddr } from '../address.js'
+import { OUTPUT_BYTES } from '../core.js'
 import { TransportError } from '../errors.js'
 import type { Link, LinkEvents } from '../host.js'
 
@@ -9,8 +10,12 @@ import type { Link, LinkEvents } from '../host.js'
 const HIGH_WATER_BYTES = 1024 * 1024
 /** Bytes read from a socket in one go. */
 const READ_BYTES = 256 * 1024
+/** Buffers for writing that are kept for the next write, for all sockets together. */
+const MAX_SPARE = 16
 /** How long, in milliseconds, a socket that we closed waits for the remote to close too. */
 const LINGER_MS = 2_000
+
+const spare: Buffer[] = []
 
 /** Opens a TCP connection. */
 export function dialTcp(address: SocketAddress, signal: AbortSignal): Promise<Link> {
@@ -104,7 +109,18 @@ class TcpLink implements Link {
   }
 
   send(bytes: Uint8Array): void {
-    if (this.#socket.writable) this.#socket.write(Buffer.from(bytes))
+    if (!this.#socket.writable) return
+    // Small ones come from Node's own pool; for large ones memory that is
+    // mapped already is much faster than new memory.
+    if (bytes.length < Buffer.poolSize || bytes.length > OUTPUT_BYTES) {
+      this.#socket.write(Buffer.from(bytes))
+      return
+    }
+    const buffer = spare.pop() ?? Buffer.allocUnsafeSlow(OUTPUT_BYTES)
+    buffer.set(bytes)
+    this.#socket.write(buffer.subarray(0, bytes.length), () => {
+      if (spare.length < MAX_SPARE) spare.push(buffer)
+    })
   }
 
   pause(): void {
