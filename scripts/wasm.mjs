@@ -36,7 +36,17 @@ export async function buildWasm({ crate, out, name, features = [], defaultFeatur
   const bound = join(out, `${name}_bg.wasm`)
   await run(
     process.execPath,
-    [wasmOpt(), bound, '-o', bound, '-Oz', '--strip-debug', '--strip-producers', ...wasmFeatures],
+    [
+      wasmOpt(),
+      bound,
+      '-o',
+      bound,
+      '-Oz',
+      ...noInlining,
+      '--strip-debug',
+      '--strip-producers',
+      ...wasmFeatures,
+    ],
     {
       title: `wasm-opt -Oz ${name}_bg.wasm`,
     },
@@ -52,6 +62,13 @@ const smallPanics = {
   RUSTC_BOOTSTRAP: '1',
   CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: '-Zlocation-detail=none -Zfmt-debug=none',
 }
+
+// A body that is repeated less compresses better.
+const noInlining = [
+  '--always-inline-max-function-size=0',
+  '--flexible-inline-max-function-size=0',
+  '--one-caller-inline-max-function-size=0',
+]
 
 // What every browser of the last years has; SIMD is what the ciphers are made of.
 const wasmFeatures = [

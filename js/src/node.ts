@@ -241,19 +241,10 @@ export class NodeImpl extends TypedTarget implements PeerNode, ConnectionOwner {
           ?.onOpenFailed(event.stream, (proposed) => errorOf(event.failure, proposed))
         break
       case 'readable':
-        this.#connections.get(event.connection)?.stream(event.stream)?.onReadable()
-        break
       case 'writable':
-        this.#connections.get(event.connection)?.stream(event.stream)?.onWritable()
-        break
       case 'finished':
-        this.#connections.get(event.connection)?.stream(event.stream)?.onFinished()
-        break
-      case 'reset': {
-        const failure = { cause: 'reset', message: 'the remote reset the stream' } as const
-        this.#connections.get(event.connection)?.stream(event.stream)?.fail(errorOf(failure))
-        break
-      }
+      case 'reset':
+        this.#connections.get(event.connection)?.stream(event.stream)?.on(event.type)
     }
   }
 

@@ -190,7 +190,27 @@ export class StreamImpl implements Stream {
   }
 
   /** The core has bytes, or room, or the remote's end: whoever waits goes on. */
-  onReadable(): void {
+  on(news: 'readable' | 'writable' | 'finished' | 'reset'): void {
+    if (news === 'writable') {
+      const room = this.#room
+      this.#room = undefined
+      room?.resolve()
+      return
+    }
+    if (news === 'reset') {
+      this.fail(new StreamResetError())
+      return
+    }
+    this.#onReadable()
+    if (news === 'readable') return
+    this.#remoteFinished = true
+    const reading = this.#reading
+    this.#reading = undefined
+    reading?.resolve(undefined)
+    this.#settle()
+  }
+
+  #onReadable(): void {
     if (this.#discarding) {
       while (this.#take() !== undefined);
       return
@@ -201,21 +221,6 @@ export class StreamImpl implements Stream {
     if (bytes === undefined) return
     this.#reading = undefined
     reading.resolve(bytes)
-  }
-
-  onWritable(): void {
-    const room = this.#room
-    this.#room = undefined
-    room?.resolve()
-  }
-
-  onFinished(): void {
-    this.onReadable()
-    this.#remoteFinished = true
-    const reading = this.#reading
-    this.#reading = undefined
-    reading?.resolve(undefined)
-    this.#settle()
   }
 
   /** The stream is over for `reason`: nothing of it remains in the core. */

@@ -23,6 +23,7 @@ pub(super) enum Channel {
         partial: Buffer,
     },
     /// No protection at all, for tests and closed networks.
+    #[cfg_attr(not(feature = "plaintext"), expect(dead_code))]
     Plaintext,
 }
 

@@ -50,6 +50,7 @@ pub enum Security {
     Noise,
     /// `/plaintext/2.0.0`: peers name themselves, but nothing is proved, secret
     /// or whole. For tests and networks that are closed by other means.
+    #[cfg(feature = "plaintext")]
     Plaintext,
 }
 
@@ -57,12 +58,19 @@ impl Security {
     fn name(self) -> &'static str {
         match self {
             Self::Noise => crate::security::noise::NAME,
+            #[cfg(feature = "plaintext")]
             Self::Plaintext => crate::security::plaintext::NAME,
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Noise, Self::Plaintext].into_iter().find(|security| security.name() == name)
+        [
+            Self::Noise,
+            #[cfg(feature = "plaintext")]
+            Self::Plaintext,
+        ]
+        .into_iter()
+        .find(|security| security.name() == name)
     }
 }
 

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use crate::identity::{PeerId, PublicKey};
 use crate::negotiate::{Dialer, Listener, Name};
 use crate::rng::Rng;
+use crate::security::Role;
 use crate::security::noise::{self, VerifyRequest};
-use crate::security::{Role, plaintext};
+#[cfg(feature = "plaintext")]
+use crate::security::plaintext;
 use crate::wire::Buffer;
 
 use super::channel::Channel;
@@ -73,6 +75,7 @@ enum Negotiation {
 
 enum Handshake {
     Noise(Box<noise::Handshake>),
+    #[cfg(feature = "plaintext")]
     Plaintext(Box<plaintext::Handshake>),
 }
 
@@ -158,6 +161,7 @@ impl Upgrade {
                         return Ok(Progress::Pending);
                     }
                 }
+                #[cfg(feature = "plaintext")]
                 Stage::Handshake(Handshake::Plaintext(plaintext)) => {
                     let (used, done) = plaintext.receive(self.input.as_slice())?;
                     self.input.consume(used);
@@ -211,6 +215,7 @@ impl Upgrade {
                 },
                 out,
             )?)),
+            #[cfg(feature = "plaintext")]
             Security::Plaintext => Handshake::Plaintext(Box::new(plaintext::Handshake::new(
                 &self.config.keypair.public(),
                 self.expected,

@@ -7,7 +7,12 @@
 mod cipher;
 mod error;
 pub mod noise;
+#[cfg(feature = "plaintext")]
 pub mod plaintext;
+#[cfg(feature = "pnet")]
+pub mod pnet;
+#[cfg(not(feature = "pnet"))]
+#[path = "no_pnet.rs"]
 pub mod pnet;
 #[cfg(any(test, target_arch = "wasm32"))]
 mod vector;
