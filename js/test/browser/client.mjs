@@ -64,9 +64,7 @@ export const actions = {
       const reset = await node.dial(addresses, '/test/reset/1.0.0')
       await reset.write(random(1))
       return {
-        tcp: await node
-          .dial(`/ip4/127.0.0.1/tcp/1/p2p/${peer}`)
-          .catch((error) => error.attempts[0].error.code),
+        tcp: await node.dial('/ip4/127.0.0.1/tcp/1').catch((error) => error.attempts[0].error.code),
         refused: await node.dial('/ip4/127.0.0.1/tcp/1/ws').catch((error) => error.attempts[0].error.code),
         wrong: await code(node.dial('/ip4/1.2.3/tcp/1/ws')),
         protocol: await code(node.dial(addresses, '/nobody/1')),
