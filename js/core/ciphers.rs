@@ -5,8 +5,10 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 #[wasm_bindgen(raw_module = "../dist/ciphers.js")]
 unsafe extern "C" {
-    fn seal(key: &[u8], nonce: f64, data: &mut [u8], tag: &mut [u8]);
-    fn open(key: &[u8], nonce: f64, data: &mut [u8], tag: &[u8]) -> bool;
+    fn prepare(key: &[u8]) -> u32;
+    fn release(key: u32);
+    fn seal(key: u32, nonce: f64, data: &mut [u8], tag: &mut [u8]);
+    fn open(key: u32, nonce: f64, data: &mut [u8], tag: &[u8]) -> bool;
 }
 
 /// Bytes from which a frame is the host's: below, going there costs more than it wins.
@@ -17,13 +19,30 @@ pub(crate) struct HostCiphers;
 
 impl Ciphers for HostCiphers {
     fn chacha20poly1305(&self, key: &[u8; 32]) -> Box<dyn Aead> {
-        Box::new(HostAead { key: *key, small: RustCrypto.chacha20poly1305(key) })
+        let small = RustCrypto.chacha20poly1305(key);
+        Box::new(HostAead { key: *key, prepared: None, small })
     }
 }
 
 struct HostAead {
     key: [u8; 32],
+    /// The host's number for the key, once a large frame needed it.
+    prepared: Option<u32>,
     small: Box<dyn Aead>,
+}
+
+impl HostAead {
+    fn prepared(&mut self) -> u32 {
+        *self.prepared.get_or_insert_with(|| prepare(&self.key))
+    }
+}
+
+impl Drop for HostAead {
+    fn drop(&mut self) {
+        if let Some(key) = self.prepared {
+            release(key);
+        }
+    }
 }
 
 impl Aead for HostAead {
@@ -32,7 +51,7 @@ impl Aead for HostAead {
             return self.small.seal(nonce, data);
         }
         let mut tag = [0; 16];
-        seal(&self.key, nonce as f64, data, &mut tag);
+        seal(self.prepared(), nonce as f64, data, &mut tag);
         tag
     }
 
@@ -40,6 +59,6 @@ impl Aead for HostAead {
         if data.len() < HOST_BYTES {
             return self.small.open(nonce, data, tag);
         }
-        open(&self.key, nonce as f64, data, tag)
+        open(self.prepared(), nonce as f64, data, tag)
     }
 }

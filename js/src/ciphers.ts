@@ -1,15 +1,19 @@
 /**
  * The door through which the core reaches a faster ChaCha20-Poly1305 than its
- * own, where the platform has one: Node's, in OpenSSL. The module imports
- * `seal` and `open`; both work in the module's memory and never call back.
+ * own, where the platform has one: Node's, in OpenSSL. The module imports these
+ * functions; they work in the module's memory and never call back.
  */
 
 /** A ChaCha20-Poly1305 (RFC 8439) that works in place. */
 export interface Ciphers {
+  /** Takes a key of 32 bytes; the number stands for it until it is released. */
+  prepare(key: Uint8Array): number
+  /** Forgets a key. */
+  release(key: number): void
   /** Encrypts `data` and writes the 16 bytes of the tag. */
-  seal(key: Uint8Array, nonce: number, data: Uint8Array, tag: Uint8Array): void
+  seal(key: number, nonce: number, data: Uint8Array, tag: Uint8Array): void
   /** Decrypts `data`; false if the tag does not fit, and `data` is then of no use. */
-  open(key: Uint8Array, nonce: number, data: Uint8Array, tag: Uint8Array): boolean
+  open(key: number, nonce: number, data: Uint8Array, tag: Uint8Array): boolean
 }
 
 let ciphers: Ciphers | undefined
@@ -19,12 +23,22 @@ export function install(faster: Ciphers): void {
   ciphers = faster
 }
 
+/** See {@link Ciphers.prepare}. Called by the core only when ciphers were installed. */
+export function prepare(key: Uint8Array): number {
+  return ciphers?.prepare(key) ?? 0
+}
+
+/** See {@link Ciphers.release}. */
+export function release(key: number): void {
+  ciphers?.release(key)
+}
+
 /** See {@link Ciphers.seal}. Called by the core only when ciphers were installed. */
-export function seal(key: Uint8Array, nonce: number, data: Uint8Array, tag: Uint8Array): void {
+export function seal(key: number, nonce: number, data: Uint8Array, tag: Uint8Array): void {
   ciphers?.seal(key, nonce, data, tag)
 }
 
 /** See {@link Ciphers.open}. Called by the core only when ciphers were installed. */
-export function open(key: Uint8Array, nonce: number, data: Uint8Array, tag: Uint8Array): boolean {
+export function open(key: number, nonce: number, data: Uint8Array, tag: Uint8Array): boolean {
   return ciphers?.open(key, nonce, data, tag) ?? false
 }
