@@ -5,6 +5,9 @@
 //! runs on a task of its own; a stream's bytes go straight to its connection,
 //! never through the brain.
 
+// In a page nothing is `Send`, and nothing needs to be: it has one thread.
+#![cfg_attr(target_arch = "wasm32", allow(clippy::arc_with_non_send_sync))]
+
 mod brain;
 mod connection;
 mod driver;

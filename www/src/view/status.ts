@@ -68,7 +68,7 @@ export class StatusView {
   }
 
   showMembers(count: number): void {
-    find('members').textContent = count === 1 ? 'Only you are here' : `${count} are here`
+    find('members').textContent = count === 1 ? 'Only you' : `${count} are here`
     find('path-others').textContent = String(count - 1)
   }
 
