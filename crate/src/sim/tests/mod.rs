@@ -52,11 +52,8 @@ impl Echo {
             self.received.extend(bytes);
         } else {
             let (owed, finished) = self.owed.entry((connection, id)).or_default();
-            loop {
-                match stream.write(owed) {
-                    Ok(count) => drop(owed.drain(..count)),
-                    Err(_) => break,
-                }
+            while let Ok(count) = stream.write(owed) {
+                owed.drain(..count);
                 if !owed.is_empty() {
                     break;
                 }
