@@ -44,7 +44,7 @@ impl Dialer {
     /// agreement, the protocol. Bytes after the agreement are never taken.
     ///
     /// # Errors
-    /// See [`Error`]; all are final.
+    /// See [`Error`](enum@Error); all are final.
     pub fn receive(
         &mut self,
         input: &[u8],

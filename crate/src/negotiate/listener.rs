@@ -42,7 +42,7 @@ impl Listener {
     /// agreement, the protocol. Bytes after the agreement are never taken.
     ///
     /// # Errors
-    /// See [`Error`]; all are final.
+    /// See [`Error`](enum@Error); all are final.
     pub fn receive(
         &mut self,
         input: &[u8],
