@@ -132,14 +132,14 @@ fn a_stream_given_up_before_it_was_sent_is_not_heard_of() {
 }
 
 #[test]
-fn syn_ack_and_fin_ride_on_data() {
+fn syn_and_ack_ride_on_data_and_the_end_has_its_own_frame() {
     let mut pair = Pair::new(Config::default(), 1);
     let id = pair.ends[CLIENT].open().unwrap();
     pair.stream(CLIENT, id).write(b"all").unwrap();
     pair.stream(CLIENT, id).finish();
     assert_eq!(pair.stream(CLIENT, id).write(b"more"), Err(WriteError::Finished));
     pair.settle();
-    assert_eq!(pair.ends[CLIENT].stats().frames_out, 1);
+    assert_eq!(pair.ends[CLIENT].stats().frames_out, 2);
     assert_eq!(pair.events(SERVER), [Event::Opened(id), Event::Readable(id), Event::Finished(id)]);
     let mut out = [0; 8];
     assert_eq!(pair.stream(SERVER, id).read(&mut out), Read::Bytes(3));
@@ -147,7 +147,7 @@ fn syn_ack_and_fin_ride_on_data() {
     pair.stream(SERVER, id).write(b"reply").unwrap();
     pair.stream(SERVER, id).finish();
     pair.settle();
-    assert_eq!(pair.ends[SERVER].stats().frames_out, 1);
+    assert_eq!(pair.ends[SERVER].stats().frames_out, 2);
     assert_eq!(pair.events(SERVER), [Event::Closed(id)]);
     assert_eq!(pair.events(CLIENT), [Event::Readable(id), Event::Finished(id)]);
     assert_eq!(pair.stream(CLIENT, id).read(&mut out), Read::Bytes(5));
