@@ -37,6 +37,8 @@ const checks = [
         '.',
       ]),
   ],
+  // An incomplete lock file passes `npm install` and fails the `npm ci` of the next machine.
+  ['npm lock file', () => run('npm', ['ci', '--dry-run', '--no-audit', '--no-fund', '--loglevel=error'])],
   ['TypeScript', types],
   ['Dependencies: licences, advisories, sources', dependencies],
 ]
