@@ -61,6 +61,15 @@ impl Records<'_> {
         self.byte(tag as u8)
     }
 
+    /// The record of a part, which JavaScript may not know: with its length.
+    #[cfg(feature = "full")]
+    #[expect(dead_code)]
+    pub(crate) fn part(&mut self, tag: Tag, body: impl FnOnce(&mut Records<'_>)) {
+        let mut bytes = Vec::new();
+        body(&mut Records(&mut bytes));
+        self.tag(tag).bytes(&bytes);
+    }
+
     pub(crate) fn byte(&mut self, byte: u8) -> &mut Self {
         self.0.push(byte);
         self

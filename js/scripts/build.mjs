@@ -1,4 +1,4 @@
-// npm run build: the WebAssembly module with its binding, then the TypeScript.
+// npm run build: the WebAssembly modules with their bindings, then the TypeScript.
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -11,7 +11,9 @@ const typescript = createRequire(import.meta.url).resolve('typescript/package.js
 
 await entry(async () => {
   if (!process.argv.includes('--types-only')) {
-    await buildWasm({ crate: 'polypeer-js', out: join(folder, 'generated'), name: 'core' })
+    const module = { crate: 'polypeer-js', out: join(folder, 'generated') }
+    await buildWasm({ ...module, name: 'mini', defaultFeatures: false })
+    await buildWasm({ ...module, name: 'core' })
   }
   rmSync(join(folder, 'dist'), { recursive: true, force: true })
   await run(process.execPath, [join(typescript, '../bin/tsc'), '-p', folder], { cwd: folder, title: 'tsc' })

@@ -13,8 +13,14 @@ const BUDGET = 90_000
 
 const folder = fileURLToPath(new URL('..', import.meta.url))
 const pages = {
-  mini: `import { createNode } from 'polypeer'; globalThis.node = await createNode()`,
-  full: `import * as polypeer from 'polypeer'; globalThis.polypeer = polypeer`,
+  mini: {
+    script: `import { createNode } from 'polypeer/mini'; globalThis.node = await createNode()`,
+    wasm: 'mini_bg.wasm',
+  },
+  full: {
+    script: `import * as polypeer from 'polypeer'; globalThis.polypeer = polypeer`,
+    wasm: 'core_bg.wasm',
+  },
 }
 
 const sizes = (bytes) => ({
@@ -40,12 +46,11 @@ async function script(contents) {
   return outputFiles[0].contents
 }
 
-const wasm = readFileSync(join(folder, 'generated/core_bg.wasm'))
 const bundles = {}
 const detail = {}
-for (const [name, contents] of Object.entries(pages)) {
-  const javascript = sizes(await script(contents))
-  const module = sizes(wasm)
+for (const [name, page] of Object.entries(pages)) {
+  const javascript = sizes(await script(page.script))
+  const module = sizes(readFileSync(join(folder, 'generated', page.wasm)))
   detail[name] = { JavaScript: javascript, wasm: module }
   bundles[name] = {
     raw: javascript.raw + module.raw,
@@ -66,7 +71,7 @@ else {
   const { crates, functions } = parts(
     readFileSync(join(targetFolder, 'wasm32-unknown-unknown/wasm/polypeer_js.wasm')),
   )
-  console.log('\nThe biggest parts of the module before wasm-opt, in bytes:')
+  console.log('\nThe biggest parts of the full module before wasm-opt, in bytes:')
   for (const { name, size } of crates.slice(0, 15)) console.log(String(size).padStart(8), name)
   console.log('\nIts biggest functions:')
   for (const { name, size } of functions.slice(0, 15)) console.log(String(size).padStart(8), name)

@@ -3,7 +3,16 @@
  * of bytes go in and out, events come out as records (see `core/records.rs`).
  */
 
-import type { Core as RawCore } from '../generated/core.js'
+import type { Core as MiniCore } from '../generated/mini.js'
+
+/** What every module can do; the full one can more. */
+export type RawCore = Omit<MiniCore, typeof Symbol.dispose>
+
+/** The class of a module's cores. */
+export interface RawCores<Raw extends RawCore> {
+  create(...options: Parameters<(typeof MiniCore)['create']>): Raw | undefined
+  generate_key(seed: Uint8Array): Uint8Array | undefined
+}
 
 /** A connection's number, given by the core and never used again. */
 export type ConnectionId = number
@@ -95,6 +104,12 @@ export type CoreEvent =
     }
   | { readonly type: 'pinged'; readonly ping: number; readonly micros: number }
   | { readonly type: 'addresses' }
+  | {
+      /** News of a part that not every module has; `kind` says of which. */
+      readonly type: 'part'
+      readonly kind: number
+      readonly body: Records
+    }
 
 const decoder = new TextDecoder()
 
@@ -104,13 +119,13 @@ export const INPUT_BYTES = 256 * 1024
 export const OUTPUT_BYTES = 256 * 1024
 
 /** One peer in the module's memory, until {@link Core.free}. */
-export class Core {
-  readonly raw: RawCore
+export class Core<Raw extends RawCore = RawCore> {
+  readonly raw: Raw
   readonly #memory: WebAssembly.Memory
   #view = new Uint8Array(0)
   #input = 0
 
-  constructor(raw: RawCore, memory: WebAssembly.Memory) {
+  constructor(raw: Raw, memory: WebAssembly.Memory) {
     this.raw = raw
     this.#memory = memory
   }
@@ -175,8 +190,11 @@ export function now(): number {
   return Math.floor(performance.now() * 1000)
 }
 
+/** Tags from here on are those of parts, whose records tell their length. */
+const FIRST_PART = 32
+
 /** Reads the records that `core/records.rs` writes. */
-class Records {
+export class Records {
   readonly #bytes: Uint8Array<ArrayBuffer>
   readonly #view: DataView
   #at = 0
@@ -188,50 +206,60 @@ class Records {
 
   all(): CoreEvent[] {
     const events: CoreEvent[] = []
-    while (this.#at < this.#bytes.length) events.push(this.#record())
+    while (!this.done) events.push(this.#record())
     return events
   }
 
   failure(): Failure {
-    return { cause: causes[this.#byte()] ?? 'protocol', message: this.#text() }
+    return { cause: causes[this.byte()] ?? 'protocol', message: this.text() }
   }
 
-  #byte(): number {
+  /** Whether nothing is left to read. */
+  get done(): boolean {
+    return this.#at >= this.#bytes.length
+  }
+
+  byte(): number {
     return this.#view.getUint8(this.#at++)
   }
 
-  #number(): number {
+  number(): number {
     const value = this.#view.getFloat64(this.#at, true)
     this.#at += 8
     return value
   }
 
-  #range(): Uint8Array<ArrayBuffer> {
+  range(): Uint8Array<ArrayBuffer> {
     const start = this.#at + 4
     this.#at = start + this.#view.getUint32(this.#at, true)
     return this.#bytes.subarray(start, this.#at)
   }
 
-  #text(): string {
-    return decoder.decode(this.#range())
+  text(): string {
+    return decoder.decode(this.range())
+  }
+
+  lines(): string[] {
+    return lines(this.text())
   }
 
   /** The tags are those of `core/records.rs`. */
   #record(): CoreEvent {
-    const tag = this.#byte()
+    const tag = this.byte()
     if (tag === 10)
       return {
         type: 'dial-failed',
-        dial: this.#number(),
+        dial: this.number(),
         failure: this.failure(),
         attempts: this.#attempts(),
       }
-    if (tag === 17) return { type: 'pinged', ping: this.#number(), micros: this.#number() }
+    if (tag === 17) return { type: 'pinged', ping: this.number(), micros: this.number() }
     if (tag === 18) return { type: 'addresses' }
-    const connection = this.#number()
+    if (tag >= FIRST_PART) return { type: 'part', kind: tag, body: new Records(this.range().slice()) }
+    const connection = this.number()
     switch (tag) {
       case 1:
-        return { type: 'dial', connection, address: this.#text() }
+        return { type: 'dial', connection, address: this.text() }
       case 2:
         return { type: 'transmit', connection }
       case 3:
@@ -241,19 +269,19 @@ class Records {
           type: 'verify',
           connection,
           request: {
-            keyType: this.#byte(),
-            publicKey: this.#range(),
-            message: this.#range(),
-            signature: this.#range(),
+            keyType: this.byte(),
+            publicKey: this.range(),
+            message: this.range(),
+            signature: this.range(),
           },
         }
       case 5:
         return {
           type: 'connected',
           connection,
-          inbound: this.#byte() === 1,
-          peer: this.#text(),
-          remote: this.#text(),
+          inbound: this.byte() === 1,
+          peer: this.text(),
+          remote: this.text(),
         }
       case 6:
         return { type: 'disconnected', connection, failure: this.failure() }
@@ -261,20 +289,20 @@ class Records {
         return {
           type: 'identified',
           connection,
-          peer: this.#text(),
-          agent: this.#text(),
-          protocols: lines(this.#text()),
-          addresses: lines(this.#text()),
-          observed: this.#text(),
+          peer: this.text(),
+          agent: this.text(),
+          protocols: this.lines(),
+          addresses: this.lines(),
+          observed: this.text(),
         }
     }
-    if (tag === 12) return { type: 'dialed', connection, dial: this.#number() }
-    const stream = this.#number()
+    if (tag === 12) return { type: 'dialed', connection, dial: this.number() }
+    const stream = this.number()
     switch (tag) {
       case 8:
-        return { type: 'stream-opened', connection, stream, protocol: this.#text() }
+        return { type: 'stream-opened', connection, stream, protocol: this.text() }
       case 9:
-        return { type: 'stream-inbound', connection, stream, protocol: this.#text() }
+        return { type: 'stream-inbound', connection, stream, protocol: this.text() }
       case 11:
         return { type: 'stream-failed', connection, stream, failure: this.failure() }
       case 13:
@@ -290,8 +318,8 @@ class Records {
 
   #attempts(): FailedAttempt[] {
     const attempts: FailedAttempt[] = []
-    for (let left = this.#byte(); left > 0; left--) {
-      attempts.push({ address: this.#text(), ...this.failure() })
+    for (let left = this.byte(); left > 0; left--) {
+      attempts.push({ address: this.text(), ...this.failure() })
     }
     return attempts
   }

@@ -1,15 +1,22 @@
 /** `createNode`, the same on each platform but for the host and the module's place. */
 
-import { Core } from './core.js'
+import { Core, type RawCore } from './core.js'
 import { InvalidArgumentError, KeyError } from './errors.js'
 import type { Host } from './host.js'
-import { load, RawCore } from './load.js'
-import { NodeImpl } from './node.js'
-import type { NodeOptions, PeerNode, WasmSource } from './types.js'
+import { type Bindings, load } from './load.js'
+import type { NodeImpl } from './node.js'
+import type { NodeOptions, WasmSource } from './types.js'
 
 /** What an entry point brings. */
-export interface Platform {
+export interface Platform<Raw extends RawCore, Node extends NodeImpl> {
   readonly host: Host
+  readonly bindings: Bindings<Raw>
+  /** The kind of node that is made. */
+  readonly Node: new (
+    core: Core<Raw>,
+    host: Host,
+    privateKey: Uint8Array,
+  ) => Node
   /** Where the module is, if the options do not say. */
   wasm(): WasmSource | Promise<WasmSource>
   /** Whether the module is to leave large frames to `ciphers.ts`. */
@@ -19,18 +26,28 @@ export interface Platform {
 const SEED_BYTES = 32
 
 /** Makes a node on `platform`. */
-export async function createNodeOn(platform: Platform, options: NodeOptions): Promise<PeerNode> {
+export async function createNodeOn<Raw extends RawCore, Node extends NodeImpl>(
+  platform: Platform<Raw, Node>,
+  options: NodeOptions,
+): Promise<Node> {
   options.signal?.throwIfAborted()
   if (options.privateKey !== undefined && options.keyStore !== undefined) {
     throw new InvalidArgumentError('give privateKey or keyStore, not both')
   }
-  const memory = await load(() => options.wasm ?? platform.wasm())
-  const privateKey = options.privateKey?.slice() ?? (await keyFrom(options)) ?? newKey()
+  const { bindings } = platform
+  const memory = await load(bindings, () => options.wasm ?? platform.wasm())
+  const privateKey = options.privateKey?.slice() ?? (await keyFrom(bindings, options)) ?? newKey(bindings)
   options.signal?.throwIfAborted()
-  const raw = RawCore.create(Date.now(), randomBytes(), privateKey, options.agent ?? '', platform.hostCiphers)
+  const raw = bindings.Core.create(
+    Date.now(),
+    randomBytes(),
+    privateKey,
+    options.agent ?? '',
+    platform.hostCiphers,
+  )
   if (raw === undefined)
     throw new KeyError('the private key cannot be read: it is to be in the protobuf encoding')
-  const node = new NodeImpl(new Core(raw, memory), platform.host, privateKey)
+  const node = new platform.Node(new Core(raw, memory), platform.host, privateKey)
   try {
     for (const address of options.listen ?? []) await node.listen(address)
     options.signal?.throwIfAborted()
@@ -42,18 +59,20 @@ export async function createNodeOn(platform: Platform, options: NodeOptions): Pr
 }
 
 /** Makes a new Ed25519 private key on `platform`. */
-export async function generateKeyOn(platform: Platform): Promise<Uint8Array> {
-  await load(platform.wasm)
-  return newKey()
+export async function generateKeyOn<Raw extends RawCore, Node extends NodeImpl>(
+  platform: Platform<Raw, Node>,
+): Promise<Uint8Array> {
+  await load(platform.bindings, platform.wasm)
+  return newKey(platform.bindings)
 }
 
-async function keyFrom({ keyStore }: NodeOptions): Promise<Uint8Array | undefined> {
+async function keyFrom(bindings: Bindings, { keyStore }: NodeOptions): Promise<Uint8Array | undefined> {
   if (keyStore === undefined) return undefined
-  return (await keyStore.load()) ?? keyStore.save(newKey())
+  return (await keyStore.load()) ?? keyStore.save(newKey(bindings))
 }
 
-function newKey(): Uint8Array {
-  const key = RawCore.generate_key(randomBytes())
+function newKey(bindings: Bindings): Uint8Array {
+  const key = bindings.Core.generate_key(randomBytes())
   if (key === undefined) throw new KeyError('no key could be made')
   return key
 }

@@ -1,32 +1,46 @@
-/** Loads the WebAssembly module, once for all nodes of a program. */
+/** Loads a WebAssembly module, once for all nodes of a program. */
 
-import { initSync, Core as RawCore } from '../generated/core.js'
+import type { RawCore, RawCores } from './core.js'
 import { LoadError } from './errors.js'
 import type { WasmSource } from './types.js'
 
-let loading: Promise<WebAssembly.Memory> | undefined
+/** What wasm-bindgen made of a module. */
+export interface Bindings<Raw extends RawCore = RawCore> {
+  initSync(source: { module: WebAssembly.Module }): { readonly memory: WebAssembly.Memory }
+  readonly Core: RawCores<Raw>
+}
+
+const loading = new Map<RawCores<RawCore>, Promise<WebAssembly.Memory>>()
 
 /** The module's memory, loading it from `source` the first time. */
-export function load(source: () => WasmSource | Promise<WasmSource>): Promise<WebAssembly.Memory> {
-  loading ??= start(source).catch((error: unknown) => {
-    loading = undefined
+export function load(
+  bindings: Bindings,
+  source: () => WasmSource | Promise<WasmSource>,
+): Promise<WebAssembly.Memory> {
+  const known = loading.get(bindings.Core)
+  if (known !== undefined) return known
+  const memory = start(bindings, source).catch((error: unknown) => {
+    loading.delete(bindings.Core)
     throw error instanceof LoadError
       ? error
       : new LoadError(`the WebAssembly module could not be loaded: ${String(error)}`, { cause: error })
   })
-  return loading
+  loading.set(bindings.Core, memory)
+  return memory
 }
 
-export { RawCore }
-
-/** Bytes of memory that the module holds, for all nodes together; zero before it is loaded. */
+/** Bytes of memory that the modules hold, for all nodes together; zero before one is loaded. */
 export async function memoryBytes(): Promise<number> {
-  return (await loading)?.buffer.byteLength ?? 0
+  const memories = await Promise.all(loading.values())
+  return memories.reduce((sum, memory) => sum + memory.buffer.byteLength, 0)
 }
 
-async function start(source: () => WasmSource | Promise<WasmSource>): Promise<WebAssembly.Memory> {
+async function start(
+  bindings: Bindings,
+  source: () => WasmSource | Promise<WasmSource>,
+): Promise<WebAssembly.Memory> {
   const module = await compile(await source())
-  return initSync({ module }).memory
+  return bindings.initSync({ module }).memory
 }
 
 async function compile(source: WasmSource): Promise<WebAssembly.Module> {

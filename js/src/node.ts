@@ -2,7 +2,7 @@
 
 import { type AbortOptions, abortable, asyncDispose, type Deferred, deferred } from './abort.js'
 import { ConnectionImpl, type ConnectionOwner, protocolNames } from './connection.js'
-import { type ConnectionId, type Core, type CoreEvent, now } from './core.js'
+import { type ConnectionId, type Core, type CoreEvent, now, type Records } from './core.js'
 import { Engine } from './engine.js'
 import { InvalidArgumentError, NodeClosedError, PolypeerError } from './errors.js'
 import { emit, type TypedEventTarget } from './events.js'
@@ -11,10 +11,10 @@ import type { Host, Listening } from './host.js'
 import type {
   Connection,
   DialTarget,
+  MiniNode,
   NodeEvents,
   OpenOptions,
   PeerInfo,
-  PeerNode,
   Stream,
   StreamHandler,
 } from './types.js'
@@ -24,7 +24,7 @@ const CLOSE_MS = 1_000
 
 const TypedTarget = EventTarget as { new (): TypedEventTarget<NodeEvents> }
 
-export class NodeImpl extends TypedTarget implements PeerNode, ConnectionOwner {
+export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
   readonly peerId: string
   readonly privateKey: Uint8Array
   readonly engine: Engine
@@ -245,8 +245,14 @@ export class NodeImpl extends TypedTarget implements PeerNode, ConnectionOwner {
       case 'finished':
       case 'reset':
         this.#connections.get(event.connection)?.stream(event.stream)?.on(event.type)
+        break
+      case 'part':
+        this.onPart(event.kind, event.body)
     }
   }
+
+  /** News of a part that a {@link MiniNode} does not have. */
+  protected onPart(_kind: number, _body: Records): void {}
 
   #onConnected({ connection: id, peer, remote, inbound }: Extract<CoreEvent, { type: 'connected' }>): void {
     const first = !this.peers.includes(peer)

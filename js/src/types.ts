@@ -89,7 +89,13 @@ export interface NodeEvents {
 }
 
 /**
- * A libp2p peer: it dials others and takes their streams. Made by `createNode`.
+ * A libp2p peer with all its parts. Made by `createNode`.
+ */
+export interface PeerNode extends MiniNode {}
+
+/**
+ * A libp2p peer: it dials others and takes their streams. Made by `createNode`
+ * of `polypeer/mini`; {@link PeerNode} is this and more.
  *
  * @example
  * ```ts
@@ -99,7 +105,7 @@ export interface NodeEvents {
  * })
  * ```
  */
-export interface PeerNode extends TypedEventTarget<NodeEvents>, AsyncDisposable {
+export interface MiniNode extends TypedEventTarget<NodeEvents>, AsyncDisposable {
   /** Who this node is. */
   readonly peerId: PeerId
   /** The private key in libp2p's protobuf encoding: keep it secret, give it back to keep the identity. */

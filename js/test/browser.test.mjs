@@ -35,7 +35,9 @@ async function bundle() {
   for (const { path, text } of outputFiles)
     files.set(path.replaceAll('\\', '/').replace(/^[A-Z]:/i, ''), text)
   files.set('/', '<!doctype html><script type="module" src="/app/dist/page.js"></script>')
-  files.set('/generated/core_bg.wasm', await readFile(here('../generated/core_bg.wasm')))
+  for (const name of ['core', 'mini']) {
+    files.set(`/generated/${name}_bg.wasm`, await readFile(here(`../generated/${name}_bg.wasm`)))
+  }
 }
 
 function contentType(path) {
@@ -88,6 +90,10 @@ describe('Chromium', { timeout: 180_000 }, () => {
   for (const [place, run] of Object.entries(places)) {
     it(`${place}: echoes 16 MiB`, async () => {
       assert.equal(await run('echo', node.addresses, 16 * MIB), true)
+    })
+
+    it(`${place}: echoes by the smallest peer, beside the whole one`, async () => {
+      assert.equal(await run('mini', node.addresses, MIB), true)
     })
 
     it(`${place}: pipes web streams`, async () => {

@@ -1,14 +1,18 @@
 /** What `import 'polypeer'` is in pages, workers and bundles for them. */
 
+import { Core, initSync } from '../../generated/core.js'
 import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
 import { UnsupportedError } from '../errors.js'
+import { FullNode } from '../full.js'
 import { browserHost } from '../host/browser.js'
 import type { KeyStore, NodeOptions, PeerNode } from '../types.js'
 
 export * from '../index.js'
 
-const platform: Platform = {
+const platform: Platform<Core, FullNode> = {
   host: browserHost,
+  bindings: { initSync, Core },
+  Node: FullNode,
   wasm: () => new URL('../../generated/core_bg.wasm', import.meta.url),
   hostCiphers: false,
 }

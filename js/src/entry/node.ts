@@ -2,8 +2,10 @@
 
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { Core, initSync } from '../../generated/core.js'
 import { install } from '../ciphers.js'
 import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
+import { FullNode } from '../full.js'
 import { nodeHost } from '../host/node.js'
 import { nodeCiphers } from '../host/node-ciphers.js'
 import type { NodeOptions, PeerNode } from '../types.js'
@@ -13,8 +15,10 @@ export { fileKeyStore } from '../keys/file.js'
 
 install(nodeCiphers)
 
-const platform: Platform = {
+const platform: Platform<Core, FullNode> = {
   host: nodeHost,
+  bindings: { initSync, Core },
+  Node: FullNode,
   wasm: () => readFile(new URL('../../generated/core_bg.wasm', import.meta.url)),
   hostCiphers: true,
 }

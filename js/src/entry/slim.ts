@@ -3,15 +3,19 @@
  * bundles that bring it themselves: `createNode({ wasm })`.
  */
 
+import { Core, initSync } from '../../generated/core.js'
 import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
 import { LoadError } from '../errors.js'
+import { FullNode } from '../full.js'
 import { browserHost } from '../host/browser.js'
 import type { NodeOptions, PeerNode, WasmSource } from '../types.js'
 
 export * from '../index.js'
 
-const platform: Platform = {
+const platform: Platform<Core, FullNode> = {
   host: browserHost,
+  bindings: { initSync, Core },
+  Node: FullNode,
   wasm: () => {
     throw new LoadError('polypeer/slim brings no module: give it with createNode({ wasm })')
   },

@@ -1,5 +1,6 @@
 // What the page and the worker run: each function answers with plain data.
 import { createNode, indexedDbKeyStore, PolypeerError } from 'polypeer'
+import { createNode as createMiniNode } from 'polypeer/mini'
 
 const ECHO = '/echo/1.0.0'
 
@@ -19,8 +20,8 @@ function random(length) {
   return bytes
 }
 
-async function withNode(options, action) {
-  const node = await createNode(options)
+async function withNode(options, action, create = createNode) {
+  const node = await create(options)
   try {
     return await action(node)
   } finally {
@@ -34,17 +35,17 @@ const code = (promise) =>
     (error) => (error instanceof PolypeerError ? error.code : String(error)),
   )
 
+const echoes = (addresses, length) => async (node) => {
+  const stream = await node.dial(addresses, ECHO)
+  const sent = random(length)
+  const [received] = await Promise.all([readAll(stream), stream.write(sent).then(() => stream.closeWrite())])
+  return (await digest(received)) === (await digest(sent)) && stream.status === 'closed'
+}
+
 export const actions = {
-  echo: (addresses, length) =>
-    withNode({}, async (node) => {
-      const stream = await node.dial(addresses, ECHO)
-      const sent = random(length)
-      const [received] = await Promise.all([
-        readAll(stream),
-        stream.write(sent).then(() => stream.closeWrite()),
-      ])
-      return (await digest(received)) === (await digest(sent)) && stream.status === 'closed'
-    }),
+  echo: (addresses, length) => withNode({}, echoes(addresses, length)),
+
+  mini: (addresses, length) => withNode({}, echoes(addresses, length), createMiniNode),
 
   pipe: (addresses) =>
     withNode({}, async (node) => {
