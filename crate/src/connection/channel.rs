@@ -1,17 +1,13 @@
 //! The secure channel: ciphertext frames from the wire in, plaintext out, and back.
 
-use crate::security::noise::{Opener, Sealer};
+use crate::security::TAG;
+use crate::security::noise::{LENGTH, MAX_PLAINTEXT, Opener, Sealer, frame_length};
 use crate::wire::Buffer;
 
 use super::Error;
 
-/// Plaintext bytes that one Noise frame carries at most: 65,535 less the tag.
-///
-/// Source: libp2p specs "noise", Wire Format.
-const MAX_PLAINTEXT: usize = 65_519;
-/// Length prefix and authentication tag of a Noise frame, in bytes.
-const OVERHEAD: usize = 18;
-const PREFIX: usize = 2;
+/// What a Noise frame adds to its plaintext, in bytes.
+const OVERHEAD: usize = LENGTH + TAG;
 
 /// An authenticated channel between two peers.
 pub(super) enum Channel {
@@ -43,22 +39,22 @@ impl Channel {
             let whole = frame_length(bytes).filter(|length| *length <= bytes.len());
             if let Some(length) = whole.filter(|_| partial.is_empty()) {
                 let (frame, rest) = bytes.split_at_mut(length);
-                sink(opener.open(&mut frame[PREFIX..])?)?;
+                sink(opener.open(&mut frame[LENGTH..])?)?;
                 bytes = rest;
                 continue;
             }
             // Only what the frame at hand lacks is copied.
             let wanted = match frame_length(partial.as_slice()) {
                 Some(length) => length - partial.len(),
-                None if partial.is_empty() => frame_length(bytes).unwrap_or(PREFIX),
-                None => PREFIX - partial.len(),
+                None if partial.is_empty() => frame_length(bytes).unwrap_or(LENGTH),
+                None => LENGTH - partial.len(),
             };
             let taken = wanted.min(bytes.len());
             let (head, rest) = bytes.split_at_mut(taken);
             partial.push(head);
             bytes = rest;
             if frame_length(partial.as_slice()) == Some(partial.len()) {
-                sink(opener.open(&mut partial.as_mut_slice()[PREFIX..])?)?;
+                sink(opener.open(&mut partial.as_mut_slice()[LENGTH..])?)?;
                 partial.clear();
             }
         }
@@ -81,7 +77,7 @@ impl Channel {
         loop {
             let left = budget.saturating_sub(out.len() - start).saturating_sub(OVERHEAD);
             let frame = out.len();
-            out.extend_from_slice(&[0; PREFIX]);
+            out.extend_from_slice(&[0; LENGTH]);
             if left == 0 || source(out, left.min(MAX_PLAINTEXT)) == 0 {
                 out.truncate(frame);
                 return Ok(out.len() - start);
@@ -89,10 +85,4 @@ impl Channel {
             sealer.seal(out, frame)?;
         }
     }
-}
-
-/// The whole frame's length in bytes, once its prefix is there.
-fn frame_length(bytes: &[u8]) -> Option<usize> {
-    let prefix = bytes.first_chunk::<PREFIX>()?;
-    Some(PREFIX + usize::from(u16::from_be_bytes(*prefix)))
 }

@@ -263,11 +263,13 @@ impl Connection {
     }
 
     /// Whether bytes of the transport are welcome: `false` while the application
-    /// or the node is behind, so that the transport slows the remote.
+    /// or the node is behind, or the host verifies a signature, so that the
+    /// transport slows the remote.
     pub fn wants_read(&self) -> bool {
         match &self.state {
+            State::Upgrading { upgrade, .. } => upgrade.wants_read(),
             State::Established(established) => established.streams.wants_read(),
-            _ => true,
+            State::Closed => true,
         }
     }
 

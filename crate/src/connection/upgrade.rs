@@ -1,8 +1,8 @@
 //! From a bare transport to a secure, multiplexed one.
 //!
 //! What a remote can make grow here: the bytes that wait for the rest of a
-//! handshake message, at most [`MAX_HANDSHAKE_BYTES`]; the time is bounded by
-//! the connection's deadline.
+//! handshake message or for the verdict on its signature, at most
+//! [`MAX_HANDSHAKE_BYTES`]; the time is bounded by the connection's deadline.
 
 use std::sync::Arc;
 
@@ -18,8 +18,9 @@ use crate::wire::Buffer;
 use super::channel::Channel;
 use super::{Config, Error, Security};
 
-/// Bytes that an unauthenticated remote may have waiting with us. A Noise
-/// message has 65,537 at most; the rest is room for what follows it.
+/// Bytes of an unauthenticated remote that may be left waiting with us. A Noise
+/// message has 65,537 at most; the rest is room for what follows it while its
+/// signature is verified.
 pub const MAX_HANDSHAKE_BYTES: usize = 256 * 1024;
 
 /// The protocol name of our muxer.
@@ -51,6 +52,8 @@ pub(super) struct Upgrade {
     rng: Rng,
     stage: Stage,
     input: Buffer,
+    /// The host is verifying a signature.
+    verifying: bool,
 }
 
 enum Stage {
@@ -88,8 +91,15 @@ impl Upgrade {
         rng: Rng,
         out: &mut Vec<u8>,
     ) -> Result<Self, Error> {
-        let mut upgrade =
-            Self { config, role, expected, rng, stage: Stage::Over, input: Buffer::new() };
+        let mut upgrade = Self {
+            config,
+            role,
+            expected,
+            rng,
+            stage: Stage::Over,
+            input: Buffer::new(),
+            verifying: false,
+        };
         upgrade.stage = match role {
             Role::Responder => Stage::Security(Negotiation::Listener(Listener::new()), None),
             Role::Initiator => {
@@ -105,15 +115,23 @@ impl Upgrade {
     }
 
     pub(super) fn receive(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
-        if self.input.len().saturating_add(bytes.len()) > MAX_HANDSHAKE_BYTES {
+        self.input.push(bytes);
+        let progress = self.advance(out)?;
+        // Only what is left counts: all of a large chunk may have been of use.
+        if self.input.len() > MAX_HANDSHAKE_BYTES {
             return Err(Error::HandshakeTooLarge);
         }
-        self.input.push(bytes);
-        self.advance(out)
+        Ok(progress)
+    }
+
+    /// Whether more bytes can be of use now.
+    pub(super) fn wants_read(&self) -> bool {
+        !self.verifying
     }
 
     /// The host's verdict on the signature that [`Progress::Verify`] named.
     pub(super) fn verified(&mut self, good: bool, out: &mut Vec<u8>) -> Result<Progress, Error> {
+        self.verifying = false;
         let step = match &mut self.stage {
             Stage::Handshake(Handshake::Noise(noise)) => noise.verified(good, out)?,
             _ => return Ok(Progress::Pending),
@@ -178,9 +196,6 @@ impl Upgrade {
                         Ok(())
                     })?;
                     self.input.clear();
-                    if plain.len() > MAX_HANDSHAKE_BYTES {
-                        return Err(Error::HandshakeTooLarge);
-                    }
                     let mut answer = Vec::new();
                     let (used, name) = listener.receive(
                         plain.as_slice(),
@@ -190,10 +205,13 @@ impl Upgrade {
                     )?;
                     plain.consume(used);
                     send(channel, &answer, out)?;
-                    if name.is_none() {
-                        return Ok(Progress::Pending);
+                    if name.is_some() {
+                        return Ok(self.finish());
                     }
-                    return Ok(self.finish());
+                    if plain.len() > MAX_HANDSHAKE_BYTES {
+                        return Err(Error::HandshakeTooLarge);
+                    }
+                    return Ok(Progress::Pending);
                 }
                 Stage::Over => return Ok(Progress::Pending),
             }
@@ -231,7 +249,10 @@ impl Upgrade {
     ) -> Result<Option<Progress>, Error> {
         match step {
             noise::Step::Pending => Ok(None),
-            noise::Step::Verify(request) => Ok(Some(Progress::Verify(request))),
+            noise::Step::Verify(request) => {
+                self.verifying = true;
+                Ok(Some(Progress::Verify(request)))
+            }
             noise::Step::Done(secured) => {
                 let channel = Channel::noise(secured.sealer, secured.opener);
                 self.secured(channel, secured.remote, &secured.remote_muxers, out)

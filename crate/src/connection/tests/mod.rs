@@ -97,6 +97,29 @@ fn early_data_travels_with_the_proposal() {
 }
 
 #[test]
+fn much_early_data_may_come_with_the_last_handshake_message() {
+    let mut pair = Pair::new(|_| {});
+    let (now, mut wire) = (pair.now, Vec::new());
+    pair.a.connection.transmit(now, &mut wire, usize::MAX);
+    pair.b.connection.receive(now, &mut wire);
+    wire.clear();
+    pair.b.connection.transmit(now, &mut wire, usize::MAX);
+    pair.a.connection.receive(now, &mut wire);
+    for _ in 0..3 {
+        let id = pair.a.connection.open(now, vec![ECHO.into()]).unwrap();
+        assert_eq!(pair.a.connection.stream(id).unwrap().write(&[7; 200_000]), Ok(200_000));
+    }
+    wire.clear();
+    pair.a.connection.transmit(now, &mut wire, usize::MAX);
+    assert!(wire.len() > 2 * MAX_HANDSHAKE_BYTES);
+    pair.b.connection.receive(now, &mut wire);
+    pair.b.collect();
+    assert!(pair.b.error().is_none(), "{:?}", pair.b.error());
+    let inbound = pair.b.inbound(ECHO).expect("inbound");
+    assert_eq!(pair.b.connection.stream(inbound).unwrap().readable().len(), 200_000);
+}
+
+#[test]
 fn the_second_proposal_is_taken_when_the_first_is_not_known() {
     let mut pair = Pair::connected();
     let names: Vec<Name> = vec!["/none/1".into(), ECHO.into()];

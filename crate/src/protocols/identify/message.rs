@@ -8,6 +8,7 @@ use prost::Message;
 use crate::address::Multiaddr;
 use crate::identity::{PeerId, PeerRecord, PublicKey};
 use crate::negotiate::Name;
+use crate::wire::varint;
 
 /// Addresses and protocols that are kept of a remote's message; the rest is
 /// ignored, so a message of 64 KiB costs no more memory than one of 8.
@@ -29,6 +30,47 @@ pub(super) struct Identify {
     pub(super) agent_version: Option<String>,
     #[prost(bytes = "vec", optional, tag = "8")]
     pub(super) signed_peer_record: Option<Vec<u8>>,
+}
+
+impl Identify {
+    /// Decodes a remote's message without the entries over [`MAX_ENTRIES`] of each
+    /// list: empty ones take two bytes there and a dozen times as much here.
+    pub(super) fn decode_capped(mut bytes: &[u8]) -> Option<Self> {
+        let mut kept = Vec::with_capacity(bytes.len());
+        let mut counts = [0; 2];
+        while !bytes.is_empty() {
+            let (key, length) = field(bytes)?;
+            let (field, rest) = bytes.split_at_checked(length)?;
+            bytes = rest;
+            let count = match key >> 3 {
+                2 => &mut counts[0],
+                3 => &mut counts[1],
+                _ => &mut 0,
+            };
+            *count += 1;
+            if *count <= MAX_ENTRIES {
+                kept.extend_from_slice(field);
+            }
+        }
+        Self::decode(&*kept).ok()
+    }
+}
+
+/// The key of the first field in `bytes`, and the field's length.
+fn field(bytes: &[u8]) -> Option<(u64, usize)> {
+    let (key, start) = varint::decode(bytes).ok()??;
+    let value = bytes.get(start..)?;
+    let length = match key & 7 {
+        0 => value.iter().position(|byte| *byte < 0x80)? + 1,
+        1 => 8,
+        2 => {
+            let (length, start) = varint::decode(value).ok()??;
+            usize::try_from(length).ok()?.checked_add(start)?
+        }
+        5 => 4,
+        _ => return None,
+    };
+    Some((key, start.checked_add(length)?))
 }
 
 /// What a peer says of itself.
@@ -67,12 +109,7 @@ impl Info {
             self.protocol_version = version;
         }
         if !message.protocols.is_empty() {
-            self.protocols = message
-                .protocols
-                .iter()
-                .take(MAX_ENTRIES)
-                .map(|name| name.as_str().into())
-                .collect();
+            self.protocols = message.protocols.iter().map(|name| name.as_str().into()).collect();
         }
         if !message.listen_addrs.is_empty() {
             self.addresses = addresses(&message.listen_addrs);
@@ -91,5 +128,27 @@ impl Info {
 
 /// The addresses that are well-formed.
 fn addresses(list: &[Vec<u8>]) -> Vec<Multiaddr> {
-    list.iter().take(MAX_ENTRIES).filter_map(|bytes| Multiaddr::from_bytes(bytes).ok()).collect()
+    list.iter().filter_map(|bytes| Multiaddr::from_bytes(bytes).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_entries_are_decoded_than_are_kept() {
+        let message = Identify {
+            listen_addrs: vec![Vec::new(); 4 * MAX_ENTRIES],
+            protocols: vec![String::new(); 4 * MAX_ENTRIES],
+            agent_version: Some("behind them".into()),
+            ..Identify::default()
+        };
+        let decoded = Identify::decode_capped(&message.encode_to_vec()).unwrap();
+        assert_eq!(decoded.listen_addrs.len(), MAX_ENTRIES);
+        assert_eq!(decoded.protocols.len(), MAX_ENTRIES);
+        assert!(decoded.protocols.capacity() <= 2 * MAX_ENTRIES);
+        assert_eq!(decoded.agent_version, message.agent_version);
+        let few = Identify { protocols: vec!["/a".into()], ..Identify::default() };
+        assert_eq!(Identify::decode_capped(&few.encode_to_vec()), Some(few));
+    }
 }

@@ -111,7 +111,7 @@ impl Identify {
         let Some(link) = self.connections.get_mut(&connection) else { return };
         let Some(left) = link.reading.get_mut(&stream) else { return };
         *left = left.saturating_sub(1);
-        let message = Message::decode(bytes).ok().filter(|_| *left > 0);
+        let message = Message::decode_capped(bytes).filter(|_| *left > 0);
         let Some(message) = message else {
             link.reading.remove(&stream);
             return self.actions.push_back(Action::Reset { connection, stream });

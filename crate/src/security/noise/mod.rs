@@ -14,7 +14,7 @@ mod transport;
 
 pub use handshake::{Config, Handshake, MAX_HANDSHAKE_MESSAGE, Secured, Step, VerifyRequest};
 pub use payload::{MAX_CERTHASHES, MAX_EXTENSIONS, MAX_MUXERS};
-pub use transport::{LENGTH, MAX_PLAINTEXT, Opener, Sealer, split_frame};
+pub use transport::{LENGTH, MAX_PLAINTEXT, Opener, Sealer, frame_length, split_frame};
 
 /// The name under which the channel is negotiated.
 pub const NAME: &str = "/noise";

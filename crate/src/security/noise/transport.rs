@@ -77,11 +77,17 @@ impl Opener {
     }
 }
 
+/// How long the first frame of `input` is, its length included, once that is there.
+pub fn frame_length(input: &[u8]) -> Option<usize> {
+    let length = input.first_chunk::<LENGTH>()?;
+    Some(LENGTH + usize::from(u16::from_be_bytes(*length)))
+}
+
 /// Splits the first frame, if it is whole, off `input`: the frame without its
 /// length, for [`Opener::open`], and what follows.
 pub fn split_frame(input: &mut [u8]) -> Option<(&mut [u8], &mut [u8])> {
-    let (length, rest) = input.split_first_chunk_mut::<LENGTH>()?;
-    rest.split_at_mut_checked(usize::from(u16::from_be_bytes(*length)))
+    let (frame, rest) = input.split_at_mut_checked(frame_length(input)?)?;
+    Some((frame.get_mut(LENGTH..)?, rest))
 }
 
 #[cfg(test)]

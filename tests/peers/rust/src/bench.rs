@@ -53,7 +53,10 @@ pub async fn streams(address: Multiaddr, count: usize) -> Outcome<()> {
     while let Some(answer) = answers.next().await {
         answered += usize::from(answer.is_ok());
     }
-    let parallel = start.elapsed().as_secs_f64() * count as f64 / answered.max(1) as f64;
+    if answered < count / 2 {
+        return Err(format!("only {answered} of {count} streams were answered").into());
+    }
+    let parallel = start.elapsed().as_secs_f64() * count as f64 / answered as f64;
     report(count, sequential, parallel);
     Ok(())
 }
