@@ -20,6 +20,7 @@ pub mod rng;
 pub mod security;
 #[cfg(any(feature = "sim", test))]
 pub mod sim;
+pub mod swarm;
 pub mod time;
 pub mod wire;
 

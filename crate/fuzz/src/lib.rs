@@ -3,8 +3,9 @@
 use polypeer::connection::{Security, StreamEvent};
 use polypeer::node::{Config, ConnectionId};
 use polypeer::peer::{Output, Peer};
-use polypeer::{Instant, Rng};
+use polypeer::{Instant, PeerId, Rng};
 pub use polypeer_fuzz_seeds::{keypair, noise_config, upgrade};
+use sha2::{Digest, Sha256};
 
 /// Takes the first byte as the size of the pieces that the rest comes in.
 pub fn pieces(data: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -49,4 +50,10 @@ pub fn drive(peer: &mut Peer, id: ConnectionId, now: Instant, bytes: &[u8]) {
     if peer.poll_timeout().is_some_and(|at| at <= now) {
         peer.handle_timeout(now);
     }
+}
+
+/// The protobuf of an entry of the peer store as it is stored.
+pub fn stored(peer: &PeerId, body: &[u8]) -> Vec<u8> {
+    let sum = Sha256::new().chain_update(peer.as_bytes()).chain_update(body).finalize();
+    [&[1], &sum[..4], body].concat()
 }

@@ -38,7 +38,11 @@ pub(super) enum Command {
     Addresses(oneshot::Sender<Vec<Multiaddr>>),
     Peers(oneshot::Sender<Vec<PeerId>>),
     Connections(oneshot::Sender<Vec<Connection>>),
-    Dial { peer: Option<PeerId>, addresses: Vec<Multiaddr>, reply: oneshot::Sender<DialReply> },
+    Dial {
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+        reply: oneshot::Sender<DialReply>,
+    },
     CancelDial(DialId),
     Handle(Name, Handler),
     Unhandle(Name),
@@ -46,10 +50,22 @@ pub(super) enum Command {
     CloseConnection(ConnectionId),
     Subscribe(mpsc::Sender<Event>),
     AddProtocol(Box<dyn Protocol>),
-    Ping { connection: ConnectionId, reply: oneshot::Sender<Pong> },
-    Identify { connection: ConnectionId, reply: oneshot::Sender<Info> },
+    Ping {
+        connection: ConnectionId,
+        reply: oneshot::Sender<Pong>,
+    },
+    Identify {
+        connection: ConnectionId,
+        reply: oneshot::Sender<Info>,
+    },
     Close(oneshot::Sender<()>),
+    #[cfg(feature = "store")]
+    With(Action),
 }
+
+/// Something to do with the node itself.
+#[cfg(feature = "store")]
+type Action = Box<dyn FnOnce(&mut Node, Instant) + Send>;
 
 /// Comes at once; the dial is taken back when it is dropped.
 pub(super) type DialReply = Pending;
@@ -107,6 +123,8 @@ pub(super) struct Brain {
     sleep: Option<(Instant, BoxFuture<'static, ()>)>,
     /// Whoever closes the node; it ends when its last connection has.
     closing: Option<Vec<oneshot::Sender<()>>>,
+    #[cfg(feature = "store")]
+    writer: super::storing::Writer,
 }
 
 impl Brain {
@@ -138,7 +156,39 @@ impl Brain {
             subscribers: Vec::new(),
             sleep: None,
             closing: None,
+            #[cfg(feature = "store")]
+            writer: super::storing::Writer::default(),
         }
+    }
+
+    /// Starts with what was stored, and stores from now on.
+    #[cfg(feature = "store")]
+    pub(super) fn store_in(&mut self, storage: Box<dyn super::storing::Storage>) {
+        self.writer = super::storing::Writer::new(Some(storage));
+        let entries = self.writer.entries();
+        self.node.restore(self.platform.now(), entries);
+    }
+
+    /// Writes down what the node wants written.
+    #[cfg(feature = "store")]
+    fn write_down(&mut self, cx: &mut Context<'_>) {
+        while let Some(reason) = self.writer.poll(cx) {
+            self.on_event(Event::StoreFailed { reason });
+        }
+    }
+
+    /// Whether everything is written down that is to be.
+    #[cfg(feature = "store")]
+    fn is_stored(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        self.node.flush_store(now);
+        self.settle();
+        self.write_down(cx);
+        self.writer.is_idle()
+    }
+
+    #[cfg(not(feature = "store"))]
+    fn is_stored(&mut self, _: &mut Context<'_>, _: Instant) -> bool {
+        true
     }
 
     pub(super) fn peer_id(&self) -> PeerId {
@@ -159,8 +209,13 @@ impl Brain {
                 | self.poll_listeners(cx, now)
                 | self.poll_time(cx, now);
             self.settle();
-            if self.tasks.is_empty()
-                && let Some(waiting) = self.closing.take_if(|_| self.attempts.is_empty())
+            #[cfg(feature = "store")]
+            self.write_down(cx);
+            if self.closing.is_some()
+                && self.tasks.is_empty()
+                && self.attempts.is_empty()
+                && self.is_stored(cx, now)
+                && let Some(waiting) = self.closing.take()
             {
                 // Whoever gave up waiting needs no word.
                 for reply in waiting {
@@ -271,6 +326,8 @@ impl Brain {
                     self.tasks.remove(&id);
                 }
                 Output::Event(event) => self.on_event(event),
+                #[cfg(feature = "store")]
+                Output::Store(change) => self.writer.push(change),
             }
         }
     }
@@ -418,6 +475,8 @@ impl Brain {
                 // Dropping the reply tells that the connection is gone.
                 None => {}
             },
+            #[cfg(feature = "store")]
+            Command::With(action) => action(&mut self.node, now),
             Command::Close(reply) => {
                 self.closing.get_or_insert_default().push(reply);
                 for (_, addresses) in self.listeners.drain(..) {

@@ -13,6 +13,8 @@ mod connection;
 mod driver;
 mod error;
 pub mod platform;
+#[cfg(feature = "store")]
+mod storing;
 mod stream;
 
 use std::future::Future;
@@ -31,6 +33,8 @@ use crate::protocols::ping::PingError;
 pub use connection::Connection;
 pub use error::NodeClosed;
 pub use platform::{BoxFuture, Io, Link, Listener, MaybeSend, Platform, TransportError};
+#[cfg(feature = "store")]
+pub use storing::{PeerStore, Storage, StoreError};
 pub use stream::Stream;
 
 use brain::{Brain, Command};
@@ -60,10 +64,36 @@ impl Drop for Inner {
 
 impl Node {
     /// Starts a peer on a host.
-    pub fn start(platform: Arc<dyn Platform>, mut config: Config) -> Self {
+    pub fn start(platform: Arc<dyn Platform>, config: Config) -> Self {
+        Self::run(platform, config, |_| {})
+    }
+
+    /// As [`Node::start`], with what an earlier run stored in `storage`; what this
+    /// one learns of peers is stored there, every few seconds and at its end.
+    #[cfg(feature = "store")]
+    pub fn start_stored(
+        platform: Arc<dyn Platform>,
+        mut config: Config,
+        storage: Box<dyn Storage>,
+    ) -> Self {
+        config.store.journal.get_or_insert(storing::INTERVAL);
+        Self::run(platform, config, |brain| brain.store_in(storage))
+    }
+
+    fn run(
+        platform: Arc<dyn Platform>,
+        mut config: Config,
+        prepare: impl FnOnce(&mut Brain),
+    ) -> Self {
         config.connection.ciphers = platform.ciphers();
+        #[cfg(feature = "store")]
+        if config.store.unix_millis_at_zero == 0 {
+            let since_zero = platform.now().as_micros() / 1000;
+            config.store.unix_millis_at_zero = platform.unix_millis().saturating_sub(since_zero);
+        }
         let (commands, inbox) = mpsc::unbounded();
-        let brain = Brain::new(platform.clone(), config, inbox, commands.clone());
+        let mut brain = Brain::new(platform.clone(), config, inbox, commands.clone());
+        prepare(&mut brain);
         let peer_id = brain.peer_id();
         platform.spawn(Box::pin(brain.run()));
         Self { inner: Arc::new(Inner { commands, peer_id, platform }) }
@@ -160,6 +190,27 @@ impl Node {
     /// Adds a protocol of one's own beside the built-in ones.
     pub fn add_protocol(&self, protocol: Box<dyn crate::protocols::Protocol>) {
         self.send(Command::AddProtocol(protocol));
+    }
+
+    /// What is known of peers.
+    #[cfg(feature = "store")]
+    pub fn peer_store(&self) -> PeerStore {
+        PeerStore { node: self.clone() }
+    }
+
+    /// Does something with the brain itself and returns what came of it.
+    #[cfg(feature = "store")]
+    async fn with<T: Send + 'static>(
+        &self,
+        action: impl FnOnce(&mut crate::node::Node, crate::Instant) -> T + Send + 'static,
+    ) -> Result<T, NodeClosed> {
+        self.ask(|reply| {
+            Command::With(Box::new(move |node, now| {
+                // Whoever asked may have gone.
+                let _ = reply.send(action(node, now));
+            }))
+        })
+        .await
     }
 
     /// Closes all connections and listeners, politely, and ends the peer.

@@ -39,6 +39,10 @@ pub trait Platform: Send + Sync + 'static {
     /// The time by a clock that never goes back.
     fn now(&self) -> Instant;
 
+    /// Milliseconds of Unix time, for what is remembered from one start of the
+    /// program to the next.
+    fn unix_millis(&self) -> u64;
+
     /// Thirty-two bytes from the operating system's generator, new at each call.
     fn seed(&self) -> [u8; 32];
 

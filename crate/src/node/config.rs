@@ -27,6 +27,9 @@ pub struct Config {
     /// The number of our first signed peer record, which must be higher than any
     /// that we signed before: hosts pass milliseconds of Unix time.
     pub first_sequence: u64,
+    /// What is kept of peers, and for how long.
+    #[cfg(feature = "store")]
+    pub store: crate::swarm::store::Config,
 }
 
 impl Config {
@@ -41,6 +44,8 @@ impl Config {
             max_parallel_attempts: 8,
             weights: Vec::new(),
             first_sequence: 0,
+            #[cfg(feature = "store")]
+            store: crate::swarm::store::Config::default(),
         }
     }
 }

@@ -49,6 +49,9 @@ pub enum Output {
     Drop(ConnectionId),
     /// Tell the application.
     Event(Event),
+    /// Write this down, after what came before it.
+    #[cfg(feature = "store")]
+    Store(crate::swarm::store::Change),
 }
 
 /// What the application is told.
@@ -129,6 +132,25 @@ pub enum Event {
     },
     /// The addresses that the node announces are others than before.
     AddressesChanged,
+    /// The peer store knows something new of a peer.
+    #[cfg(feature = "store")]
+    PeerUpdated {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// The peer store knows nothing of a peer any more: what it knew has expired,
+    /// made room for others, or was deleted.
+    #[cfg(feature = "store")]
+    PeerForgotten {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// The host could not write the peer store down; what it holds in memory stays.
+    #[cfg(feature = "store")]
+    StoreFailed {
+        /// What the host said.
+        reason: String,
+    },
 }
 
 /// Why a dial failed.

@@ -9,6 +9,8 @@ mod config;
 mod dial;
 mod event;
 mod hosting;
+#[cfg(feature = "store")]
+mod storing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -59,6 +61,8 @@ pub struct Node {
     /// Streams being opened: by their number, whose and under which own number.
     requests: Map<u64, (ConnectionId, ProtocolId, u64)>,
     outputs: VecDeque<Output>,
+    #[cfg(feature = "store")]
+    store: crate::swarm::store::PeerStore,
 }
 
 struct Link {
@@ -85,6 +89,8 @@ impl Node {
                 protocol_version: config.protocol_version.clone(),
                 sequence: config.first_sequence,
             },
+            #[cfg(feature = "store")]
+            store: Self::new_store(&config),
             config,
             handlers: Arc::default(),
             links: Map::new(),
@@ -180,6 +186,8 @@ impl Node {
         if !self.links.contains_key(&id) {
             return;
         }
+        #[cfg(feature = "store")]
+        self.store.tell_time(now);
         match news {
             ToNode::Established { peer } => self.on_established(now, id, peer),
             ToNode::Closed { error } => self.link_ended(now, id, error.into()),
@@ -219,7 +227,10 @@ impl Node {
     /// When [`Node::handle_timeout`] is due; early calls are harmless.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let ids = self.protocol_ids();
-        ids.into_iter().filter_map(|id| self.protocol(id).poll_timeout()).min()
+        let protocols = ids.into_iter().filter_map(|id| self.protocol(id).poll_timeout()).min();
+        #[cfg(feature = "store")]
+        let protocols = crate::time::earliest(protocols, self.store.poll_timeout());
+        protocols
     }
 
     /// Time has passed.
@@ -229,10 +240,14 @@ impl Node {
                 self.feed(now, id, Input::Timeout);
             }
         }
+        #[cfg(feature = "store")]
+        self.store.handle_timeout(now);
     }
 
     /// What the host is to do next.
     pub fn poll_output(&mut self) -> Option<Output> {
+        #[cfg(feature = "store")]
+        self.tell_of_store();
         self.outputs.pop_front()
     }
 
@@ -272,6 +287,8 @@ impl Node {
             self.emit(Event::Dialed { dial: id, connection, peer });
             return Ok(());
         }
+        #[cfg(feature = "store")]
+        let addresses = self.or_known(target.as_ref(), addresses);
         if addresses.is_empty() {
             return Err(DialError::NoAddress);
         }
@@ -465,6 +482,10 @@ impl Node {
             && let Some(dial) = self.dials.get_mut(key)
         {
             if let Some(address) = dial.attempts.remove(&id) {
+                #[cfg(feature = "store")]
+                if let Some(peer) = &dial.peer {
+                    self.store.dial_failed(now, peer, &address);
+                }
                 dial.failures.push((address, error));
             }
             self.advance_dial(key);
@@ -503,6 +524,8 @@ impl Node {
     }
 
     fn emit(&mut self, event: Event) {
+        #[cfg(feature = "store")]
+        self.learn(&event);
         self.outputs.push_back(Output::Event(event));
     }
 

@@ -10,6 +10,9 @@
 //! is `None`, then wait for bytes or [`Peer::poll_timeout`]. Several calls
 //! between two drains are legal.
 
+#[cfg(feature = "store")]
+mod storing;
+
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -55,6 +58,9 @@ pub enum Output {
     Stream(ConnectionId, StreamEvent),
     /// Tell the application.
     Event(Event),
+    /// Write this down, after what came before it.
+    #[cfg(feature = "store")]
+    Store(crate::swarm::store::Change),
 }
 
 /// A whole peer driven in place. See the [module](self).
@@ -362,6 +368,8 @@ impl Peer {
                     self.outputs.push_back(Output::Drop(id));
                 }
                 NodeOutput::Event(event) => self.outputs.push_back(Output::Event(event)),
+                #[cfg(feature = "store")]
+                NodeOutput::Store(change) => self.outputs.push_back(Output::Store(change)),
             }
         }
         // Last, so that the node has told of a stream before the stream has news.

@@ -16,6 +16,8 @@
 //! assert_eq!(world.peer(bob).node().peers().count(), 1);
 //! ```
 
+#[cfg(feature = "store")]
+mod disk;
 mod network;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,8 @@ use crate::peer::{Output, Peer};
 use crate::rng::Rng;
 use crate::time::Instant;
 
+#[cfg(feature = "store")]
+pub use disk::Disk;
 pub use network::Conditions;
 use network::Links;
 
@@ -90,6 +94,9 @@ struct Host<A> {
     timer: Option<Instant>,
     /// Peers of different groups cannot reach each other.
     group: u32,
+    /// What the peer wrote down.
+    #[cfg(feature = "store")]
+    disk: Disk,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,7 +146,14 @@ impl<A: Application> World<A> {
         configure(&mut config);
         let mut peer = Peer::new(config, self.rng.fork());
         peer.listening(self.now, memory(index));
-        self.hosts.push(Host { peer, app, timer: None, group: 0 });
+        self.hosts.push(Host {
+            peer,
+            app,
+            timer: None,
+            group: 0,
+            #[cfg(feature = "store")]
+            disk: Disk::default(),
+        });
         self.drain(index);
         index
     }
@@ -318,6 +332,8 @@ impl<A: Application> World<A> {
                 Output::Event(event) => {
                     host.app.handle(&mut host.peer, self.now, News::Node(event));
                 }
+                #[cfg(feature = "store")]
+                Output::Store(change) => host.disk.apply(change),
             }
         }
         let host = &mut self.hosts[index.0];

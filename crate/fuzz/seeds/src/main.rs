@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use polypeer::identity::{PeerRecord, SignedEnvelope};
 use polypeer::muxer::yamux::{Config, Role as Side, Yamux};
@@ -9,6 +10,7 @@ use polypeer::negotiate::Dialer;
 use polypeer::security::Role;
 use polypeer::security::noise::Handshake;
 use polypeer::security::plaintext;
+use polypeer::swarm::store::{Config as StoreConfig, Patch, PeerStore, Tag};
 use polypeer::wire::varint;
 use polypeer::{Instant, Keypair, Multiaddr, Rng};
 use polypeer_fuzz_seeds::{keypair, noise_config, upgrade};
@@ -63,6 +65,24 @@ fn noise() -> [Vec<u8>; 3] {
     b.receive(&first, &mut second).unwrap();
     a.receive(&second, &mut third).unwrap();
     [first, second, third]
+}
+
+/// An entry of the peer store as it is stored, behind version and checksum.
+fn entry(record: &PeerRecord) -> Vec<u8> {
+    let config = StoreConfig { journal: Some(Duration::ZERO), ..StoreConfig::default() };
+    let mut store = PeerStore::new(config, keypair(1).peer_id());
+    let (now, peer) = (Instant::ZERO, record.peer_id());
+    store.discovered_record(now, record, Duration::from_secs(60));
+    store.connected(now, &peer, record.addresses().first());
+    let tag = Tag { value: 5, expires: u64::MAX };
+    let patch = Patch {
+        addresses: Some(record.addresses()[1..3].to_vec()),
+        metadata: vec![("name".into(), Some(b"Ann".to_vec()))],
+        tags: vec![("friend".into(), Some(tag))],
+    };
+    store.patch(now, &peer, patch).unwrap();
+    store.flush();
+    store.poll_change().unwrap().value.unwrap()[5..].to_vec()
 }
 
 /// `data` in one piece, behind the byte that says so.
@@ -132,6 +152,11 @@ fn main() {
     write("envelope", &envelopes);
     let record = PeerRecord::seal(&keys[0], 7, addresses).unwrap();
     write("peer_record", &[record.to_bytes(), record.envelope().payload().to_vec()]);
+
+    write(
+        "store",
+        &[entry(&PeerRecord::seal(&keypair(2), 7, record.addresses().to_vec()).unwrap())],
+    );
 
     let message = [
         field(1, &keypair(7).public().to_protobuf()),

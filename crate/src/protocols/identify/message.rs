@@ -89,6 +89,9 @@ pub struct Info {
     pub record: Option<PeerRecord>,
     /// The address under which it sees us.
     pub observed: Option<Multiaddr>,
+    /// Its key, which its PeerId was made of.
+    #[cfg(feature = "store")]
+    pub public_key: Option<PublicKey>,
 }
 
 impl Info {
@@ -97,10 +100,14 @@ impl Info {
     /// A key or record of another peer than `peer` is ignored: only what the
     /// secure channel proved counts.
     pub(super) fn merge(&mut self, peer: &PeerId, message: Identify) {
-        if let Some(key) = &message.public_key
-            && PublicKey::from_protobuf(key).map(|key| key.peer_id()).as_ref() != Ok(peer)
-        {
-            return;
+        if let Some(key) = &message.public_key {
+            match PublicKey::from_protobuf(key) {
+                #[cfg(feature = "store")]
+                Ok(key) if key.peer_id() == *peer => self.public_key = Some(key),
+                #[cfg(not(feature = "store"))]
+                Ok(key) if key.peer_id() == *peer => {}
+                _ => return,
+            }
         }
         if let Some(agent) = message.agent_version {
             self.agent = agent;

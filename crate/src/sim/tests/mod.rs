@@ -2,6 +2,8 @@
 //! networks have.
 
 mod many;
+#[cfg(feature = "store")]
+mod store;
 
 use super::*;
 use std::collections::BTreeMap;

@@ -1,0 +1,111 @@
+//! What the node teaches its peer store, and what it asks of it.
+
+use core::time::Duration;
+
+use crate::address::Multiaddr;
+use crate::identity::PeerId;
+use crate::identity::PeerRecord;
+use crate::swarm::store::{Notice, Patch, PatchError, PeerStore, Restored};
+use crate::time::Instant;
+
+use super::{Config, Direction, Event, Node, Output};
+
+impl Node {
+    pub(super) fn new_store(config: &Config) -> PeerStore {
+        PeerStore::new(config.store.clone(), config.connection.keypair.peer_id())
+    }
+
+    /// What is known of peers.
+    pub fn peer_store(&self) -> &PeerStore {
+        &self.store
+    }
+
+    /// Takes what an earlier run wrote down; call it before the first dial.
+    pub fn restore(
+        &mut self,
+        now: Instant,
+        entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Restored {
+        self.store.restore(now, entries)
+    }
+
+    /// Changes what the application knows of a peer; see [`PeerStore::patch`].
+    pub fn patch_peer(
+        &mut self,
+        now: Instant,
+        peer: &PeerId,
+        patch: Patch,
+    ) -> Result<(), PatchError> {
+        self.store.patch(now, peer, patch)
+    }
+
+    /// Forgets a peer; see [`PeerStore::delete`].
+    pub fn delete_peer(&mut self, now: Instant, peer: &PeerId) -> bool {
+        self.store.delete(now, peer)
+    }
+
+    /// Others say where a peer can be reached; see [`PeerStore::discovered`].
+    pub fn discovered(
+        &mut self,
+        now: Instant,
+        peer: &PeerId,
+        addresses: &[Multiaddr],
+        ttl: Duration,
+    ) {
+        self.store.discovered(now, peer, addresses, ttl);
+    }
+
+    /// Others handed on what a peer signed; see [`PeerStore::discovered_record`].
+    pub fn discovered_record(&mut self, now: Instant, record: &PeerRecord, ttl: Duration) {
+        self.store.discovered_record(now, record, ttl);
+    }
+
+    /// Writes what has changed in the peer store down at once.
+    pub fn flush_store(&mut self, now: Instant) {
+        self.store.tell_time(now);
+        self.store.flush();
+    }
+
+    /// The addresses to dial: those given, or those known.
+    pub(super) fn or_known(
+        &self,
+        peer: Option<&PeerId>,
+        addresses: Vec<Multiaddr>,
+    ) -> Vec<Multiaddr> {
+        match peer {
+            Some(peer) if addresses.is_empty() => self.store.addresses(peer),
+            _ => addresses,
+        }
+    }
+
+    pub(super) fn learn(&mut self, event: &Event) {
+        let now = self.store.now();
+        match event {
+            Event::Connected { peer, direction, remote, .. } => {
+                let dialed = (*direction == Direction::Outbound).then_some(remote);
+                self.store.connected(now, peer, dialed);
+            }
+            Event::Disconnected { peer, .. } => self.store.disconnected(now, peer),
+            Event::Identified { connection, peer, info } => {
+                if let Some(link) = self.links.get(connection) {
+                    self.store.identified(now, peer, &link.remote, info);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn tell_of_store(&mut self) {
+        while let Some(notice) = self.store.poll_notice() {
+            self.outputs.push_back(Output::Event(match notice {
+                Notice::Updated(peer) => Event::PeerUpdated { peer },
+                Notice::Forgotten(peer) => Event::PeerForgotten { peer },
+            }));
+        }
+        if self.outputs.is_empty()
+            && let Some(change) = self.store.poll_change()
+        {
+            self.outputs.push_back(Output::Store(change));
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The peer store of a peer that is driven in place.
+
+use core::time::Duration;
+
+use crate::address::Multiaddr;
+use crate::identity::PeerId;
+use crate::swarm::store::{Patch, PatchError, Restored};
+use crate::time::Instant;
+
+use super::Peer;
+
+impl Peer {
+    /// Takes what an earlier run wrote down; see [`Node::restore`](crate::node::Node::restore).
+    pub fn restore(
+        &mut self,
+        now: Instant,
+        entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Restored {
+        let report = self.node.restore(now, entries);
+        self.settle(now);
+        report
+    }
+
+    /// Changes what the application knows of a peer.
+    pub fn patch_peer(
+        &mut self,
+        now: Instant,
+        peer: &PeerId,
+        patch: Patch,
+    ) -> Result<(), PatchError> {
+        let result = self.node.patch_peer(now, peer, patch);
+        self.settle(now);
+        result
+    }
+
+    /// Forgets a peer.
+    pub fn delete_peer(&mut self, now: Instant, peer: &PeerId) -> bool {
+        let known = self.node.delete_peer(now, peer);
+        self.settle(now);
+        known
+    }
+
+    /// Others say where a peer can be reached.
+    pub fn discovered(
+        &mut self,
+        now: Instant,
+        peer: &PeerId,
+        addresses: &[Multiaddr],
+        ttl: Duration,
+    ) {
+        self.node.discovered(now, peer, addresses, ttl);
+        self.settle(now);
+    }
+
+    /// Writes what has changed in the peer store down at once.
+    pub fn flush_store(&mut self, now: Instant) {
+        self.node.flush_store(now);
+        self.settle(now);
+    }
+}
