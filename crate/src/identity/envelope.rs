@@ -2,10 +2,10 @@
 //!
 //! Source: libp2p RFC 0002 "Signed Envelopes".
 
-use prost::Message;
 use thiserror::Error;
 
 use super::{DecodeError, Keypair, PeerId, PublicKey, SignError, VerifyError};
+use crate::wire::protobuf::{Malformed, Reader, Writer};
 use crate::wire::varint;
 
 /// A payload whose signature was verified: there is no other way to this type
@@ -46,17 +46,31 @@ pub enum EnvelopeError {
     Signature(#[from] VerifyError),
 }
 
-#[derive(Clone, PartialEq, Eq, prost::Message)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct EnvelopeMessage {
     /// A message on the wire; kept as bytes, since keys have one encoding only.
-    #[prost(bytes = "vec", tag = "1")]
     public_key: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
     pub(super) payload_type: Vec<u8>,
-    #[prost(bytes = "vec", tag = "3")]
     payload: Vec<u8>,
-    #[prost(bytes = "vec", tag = "5")]
     signature: Vec<u8>,
+}
+
+impl EnvelopeMessage {
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut message = Self::default();
+        for field in Reader(bytes) {
+            let (number, value) = field?;
+            let place = match number {
+                1 => &mut message.public_key,
+                2 => &mut message.payload_type,
+                3 => &mut message.payload,
+                5 => &mut message.signature,
+                _ => continue,
+            };
+            *place = value.bytes()?.to_vec();
+        }
+        Ok(message)
+    }
 }
 
 impl SignedEnvelope {
@@ -90,7 +104,14 @@ impl SignedEnvelope {
 
     /// The envelope on the wire.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.message.encode_to_vec()
+        let EnvelopeMessage { public_key, payload_type, payload, signature } = &self.message;
+        let mut out = Vec::new();
+        Writer(&mut out)
+            .some_bytes(1, public_key)
+            .some_bytes(2, payload_type)
+            .some_bytes(3, payload)
+            .some_bytes(5, signature);
+        out
     }
 
     /// Who signed.

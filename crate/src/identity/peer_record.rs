@@ -4,11 +4,11 @@
 //! those that go-libp2p and js-libp2p send; the RFC's own, which rust-libp2p
 //! sends by default, are read too.
 
-use prost::Message;
 use thiserror::Error;
 
 use super::{EnvelopeError, Keypair, PeerId, PeerIdError, SignError, SignedEnvelope};
 use crate::Multiaddr;
+use crate::wire::protobuf::{Malformed, Reader, Value, Writer};
 
 /// The addresses of a peer, verified to have been signed by that peer: there is
 /// no other way to this type than [`PeerRecord::seal`] and [`PeerRecord::open`].
@@ -58,22 +58,6 @@ type Form = (&'static str, &'static [u8]);
 const CURRENT: Form = ("libp2p-peer-record", &[0x03, 0x01]);
 /// What RFC 0003 says.
 const LEGACY: Form = ("libp2p-routing-state", b"/libp2p/routing-state-record");
-
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-struct RecordMessage {
-    #[prost(bytes = "vec", tag = "1")]
-    peer_id: Vec<u8>,
-    #[prost(uint64, tag = "2")]
-    seq: u64,
-    #[prost(message, repeated, tag = "3")]
-    addresses: Vec<AddressMessage>,
-}
-
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-struct AddressMessage {
-    #[prost(bytes = "vec", tag = "1")]
-    multiaddr: Vec<u8>,
-}
 
 impl PeerRecord {
     /// The most addresses that are read of a record; more are left out. A peer
@@ -137,21 +121,45 @@ impl PeerRecord {
 }
 
 pub(super) fn decode(payload: &[u8]) -> Result<(PeerId, u64, Vec<Multiaddr>), PeerRecordError> {
-    let record = RecordMessage::decode(payload).map_err(|_| PeerRecordError::Malformed)?;
-    let subject = PeerId::from_bytes(&record.peer_id)?;
-    let addresses = record
-        .addresses
-        .iter()
-        .take(PeerRecord::MAX_ADDRESSES)
-        .filter_map(|address| Multiaddr::from_bytes(&address.multiaddr).ok())
-        .collect();
-    Ok((subject, record.seq, addresses))
+    let malformed = |_| PeerRecordError::Malformed;
+    let (mut subject, mut seq, mut addresses): (&[u8], _, _) = (&[], 0, Vec::new());
+    let mut seen = 0;
+    for field in Reader(payload) {
+        match field.map_err(malformed)? {
+            (1, value) => subject = value.bytes().map_err(malformed)?,
+            (2, value) => seq = value.number().map_err(malformed)?,
+            (3, value) => {
+                let address = address(value).map_err(malformed)?;
+                seen += 1;
+                if seen <= PeerRecord::MAX_ADDRESSES {
+                    addresses.extend(Multiaddr::from_bytes(address));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((PeerId::from_bytes(subject)?, seq, addresses))
+}
+
+/// The address in an `AddressInfo`.
+fn address(value: Value<'_>) -> Result<&[u8], Malformed> {
+    let mut address: &[u8] = &[];
+    for field in Reader(value.bytes()?) {
+        if let (1, value) = field? {
+            address = value.bytes()?;
+        }
+    }
+    Ok(address)
 }
 
 pub(super) fn encode(peer_id: PeerId, seq: u64, addresses: &[Multiaddr]) -> Vec<u8> {
-    let addresses = addresses
-        .iter()
-        .map(|address| AddressMessage { multiaddr: address.as_bytes().to_vec() })
-        .collect();
-    RecordMessage { peer_id: peer_id.as_bytes().to_vec(), seq, addresses }.encode_to_vec()
+    let mut out = Vec::new();
+    let mut record = Writer(&mut out);
+    record.some_bytes(1, peer_id.as_bytes()).some_number(2, seq);
+    for address in addresses {
+        record.message(3, |info| {
+            info.some_bytes(1, address.as_bytes());
+        });
+    }
+    out
 }

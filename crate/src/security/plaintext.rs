@@ -3,10 +3,9 @@
 //!
 //! Source: libp2p specifications "plaintext".
 
-use prost::Message;
-
 use super::Error;
 use crate::identity::{PeerId, PublicKey};
+use crate::wire::protobuf::{Malformed, Reader, Writer};
 use crate::wire::varint;
 
 /// The name under which the channel is negotiated.
@@ -16,12 +15,36 @@ pub const NAME: &str = "/plaintext/2.0.0";
 pub const MAX_EXCHANGE: usize = 4096;
 
 /// The message that both sides send.
-#[derive(Clone, PartialEq, Message)]
-struct Exchange {
-    #[prost(bytes = "vec", optional, tag = "1")]
-    id: Option<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "2")]
-    pubkey: Option<Vec<u8>>,
+#[derive(Default)]
+struct Exchange<'a> {
+    id: Option<&'a [u8]>,
+    pubkey: Option<&'a [u8]>,
+}
+
+impl<'a> Exchange<'a> {
+    fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut message = Self::default();
+        for field in Reader(bytes) {
+            match field? {
+                (1, value) => message.id = Some(value.bytes()?),
+                (2, value) => message.pubkey = Some(value.bytes()?),
+                _ => {}
+            }
+        }
+        Ok(message)
+    }
+
+    /// The message behind its length.
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut message = Vec::new();
+        for (number, field) in [(1, self.id), (2, self.pubkey)] {
+            if let Some(bytes) = field {
+                Writer(&mut message).bytes(number, bytes);
+            }
+        }
+        varint::encode(message.len() as u64, out);
+        out.extend_from_slice(&message);
+    }
 }
 
 /// Who the remote says it is.
@@ -43,12 +66,8 @@ pub struct Handshake {
 impl Handshake {
     /// Begins: appends our message to `out`. `expected` is who must be at the other end.
     pub fn new(key: &PublicKey, expected: Option<PeerId>, out: &mut Vec<u8>) -> Self {
-        let message = Exchange {
-            id: Some(key.peer_id().as_bytes().to_vec()),
-            pubkey: Some(key.to_protobuf()),
-        };
-        varint::encode(message.encoded_len() as u64, out);
-        out.extend_from_slice(&message.encode_to_vec());
+        let (id, pubkey) = (key.peer_id(), key.to_protobuf());
+        Exchange { id: Some(id.as_bytes()), pubkey: Some(&pubkey) }.encode(out);
         Self { expected, held: Vec::new(), over: false }
     }
 
@@ -91,9 +110,9 @@ impl Handshake {
         let (Some(id), Some(key)) = (message.id, message.pubkey) else {
             return Err(Error::Payload);
         };
-        let public_key = PublicKey::from_protobuf(&key).map_err(Error::IdentityKey)?;
+        let public_key = PublicKey::from_protobuf(key).map_err(Error::IdentityKey)?;
         let actual = public_key.peer_id();
-        if *id != *actual.as_bytes() {
+        if id != actual.as_bytes() {
             return Err(Error::ForeignPeerId);
         }
         match &self.expected {
@@ -116,7 +135,9 @@ mod tests {
     }
 
     fn message(id: Option<Vec<u8>>, pubkey: Option<Vec<u8>>) -> Vec<u8> {
-        Exchange { id, pubkey }.encode_length_delimited_to_vec()
+        let mut out = Vec::new();
+        Exchange { id: id.as_deref(), pubkey: pubkey.as_deref() }.encode(&mut out);
+        out
     }
 
     /// Gives `input` in pieces to a side that expects the peer of `key(1)`.

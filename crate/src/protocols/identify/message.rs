@@ -3,74 +3,77 @@
 //! Source: libp2p specs "identify", The Identify Message; field 8 is not in its
 //! text, but all implementations send and read it.
 
-use prost::Message;
-
 use crate::address::Multiaddr;
 use crate::identity::{PeerId, PeerRecord, PublicKey};
 use crate::negotiate::Name;
-use crate::wire::varint;
+use crate::protocols::Local;
+use crate::wire::protobuf::{Malformed, Reader, Writer};
 
 /// Addresses and protocols that are kept of a remote's message; the rest is
-/// ignored, so a message of 64 KiB costs no more memory than one of 8.
+/// ignored before memory is spent on it.
 pub(super) const MAX_ENTRIES: usize = 256;
 
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Identify {
-    #[prost(bytes = "vec", optional, tag = "1")]
-    pub(super) public_key: Option<Vec<u8>>,
-    #[prost(bytes = "vec", repeated, tag = "2")]
-    pub(super) listen_addrs: Vec<Vec<u8>>,
-    #[prost(string, repeated, tag = "3")]
-    pub(super) protocols: Vec<String>,
-    #[prost(bytes = "vec", optional, tag = "4")]
-    pub(super) observed_addr: Option<Vec<u8>>,
-    #[prost(string, optional, tag = "5")]
-    pub(super) protocol_version: Option<String>,
-    #[prost(string, optional, tag = "6")]
-    pub(super) agent_version: Option<String>,
-    #[prost(bytes = "vec", optional, tag = "8")]
-    pub(super) signed_peer_record: Option<Vec<u8>>,
+/// The message, borrowed from the bytes that it came in.
+#[derive(Default)]
+pub(super) struct Identify<'a> {
+    public_key: Option<&'a [u8]>,
+    listen_addrs: Vec<&'a [u8]>,
+    protocols: Vec<&'a str>,
+    observed_addr: Option<&'a [u8]>,
+    protocol_version: Option<&'a str>,
+    agent_version: Option<&'a str>,
+    signed_peer_record: Option<&'a [u8]>,
 }
 
-impl Identify {
-    /// Decodes a remote's message without the entries over [`MAX_ENTRIES`] of each
-    /// list: empty ones take two bytes there and a dozen times as much here.
-    pub(super) fn decode_capped(mut bytes: &[u8]) -> Option<Self> {
-        let mut kept = Vec::with_capacity(bytes.len());
-        let mut counts = [0; 2];
-        while !bytes.is_empty() {
-            let (key, length) = field(bytes)?;
-            let (field, rest) = bytes.split_at_checked(length)?;
-            bytes = rest;
-            let count = match key >> 3 {
-                2 => &mut counts[0],
-                3 => &mut counts[1],
-                _ => &mut 0,
-            };
-            *count += 1;
-            if *count <= MAX_ENTRIES {
-                kept.extend_from_slice(field);
+impl<'a> Identify<'a> {
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut message = Self::default();
+        for field in Reader(bytes) {
+            match field? {
+                (1, value) => message.public_key = Some(value.bytes()?),
+                (2, value) if message.listen_addrs.len() < MAX_ENTRIES => {
+                    message.listen_addrs.push(value.bytes()?);
+                }
+                (3, value) if message.protocols.len() < MAX_ENTRIES => {
+                    message.protocols.push(value.text()?);
+                }
+                (4, value) => message.observed_addr = Some(value.bytes()?),
+                (5, value) => message.protocol_version = Some(value.text()?),
+                (6, value) => message.agent_version = Some(value.text()?),
+                (8, value) => message.signed_peer_record = Some(value.bytes()?),
+                _ => {}
             }
         }
-        Self::decode(&*kept).ok()
+        Ok(message)
     }
 }
 
-/// The key of the first field in `bytes`, and the field's length.
-fn field(bytes: &[u8]) -> Option<(u64, usize)> {
-    let (key, start) = varint::decode(bytes).ok()??;
-    let value = bytes.get(start..)?;
-    let length = match key & 7 {
-        0 => value.iter().position(|byte| *byte < 0x80)? + 1,
-        1 => 8,
-        2 => {
-            let (length, start) = varint::decode(value).ok()??;
-            usize::try_from(length).ok()?.checked_add(start)?
-        }
-        5 => 4,
-        _ => return None,
-    };
-    Some((key, start.checked_add(length)?))
+/// What `local` tells a remote that it sees at `remote`, but for the signed record.
+pub(super) fn encode(
+    local: &Local,
+    remote: &Multiaddr,
+    protocols: &[&Name],
+    addresses: &[Multiaddr],
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut message = Writer(&mut out);
+    message.bytes(1, &local.keypair.public().to_protobuf());
+    for address in addresses {
+        message.bytes(2, address.as_bytes());
+    }
+    for name in protocols {
+        message.bytes(3, name.as_bytes());
+    }
+    message
+        .bytes(4, remote.as_bytes())
+        .bytes(5, local.protocol_version.as_bytes())
+        .bytes(6, local.agent.as_bytes());
+    out
+}
+
+/// Adds the signed record to a message.
+pub(super) fn add_record(message: &mut Vec<u8>, record: &[u8]) {
+    Writer(message).bytes(8, record);
 }
 
 /// What a peer says of itself.
@@ -99,8 +102,8 @@ impl Info {
     ///
     /// A key or record of another peer than `peer` is ignored: only what the
     /// secure channel proved counts.
-    pub(super) fn merge(&mut self, peer: &PeerId, message: Identify) {
-        if let Some(key) = &message.public_key {
+    pub(super) fn merge(&mut self, peer: &PeerId, message: &Identify<'_>) {
+        if let Some(key) = message.public_key {
             match PublicKey::from_protobuf(key) {
                 #[cfg(feature = "store")]
                 Ok(key) if key.peer_id() == *peer => self.public_key = Some(key),
@@ -110,22 +113,23 @@ impl Info {
             }
         }
         if let Some(agent) = message.agent_version {
-            self.agent = agent;
+            self.agent = agent.into();
         }
         if let Some(version) = message.protocol_version {
-            self.protocol_version = version;
+            self.protocol_version = version.into();
         }
         if !message.protocols.is_empty() {
-            self.protocols = message.protocols.iter().map(|name| name.as_str().into()).collect();
+            self.protocols = message.protocols.iter().map(|name| (*name).into()).collect();
         }
         if !message.listen_addrs.is_empty() {
-            self.addresses = addresses(&message.listen_addrs);
+            let well_formed = |bytes: &&[u8]| Multiaddr::from_bytes(bytes).ok();
+            self.addresses = message.listen_addrs.iter().filter_map(well_formed).collect();
         }
         if let Some(observed) = message.observed_addr {
-            self.observed = Multiaddr::from_bytes(&observed).ok();
+            self.observed = Multiaddr::from_bytes(observed).ok();
         }
         if let Some(record) = message.signed_peer_record
-            && let Ok(record) = PeerRecord::open(&record)
+            && let Ok(record) = PeerRecord::open(record)
             && record.peer_id() == *peer
         {
             self.record = Some(record);
@@ -133,29 +137,21 @@ impl Info {
     }
 }
 
-/// The addresses that are well-formed.
-fn addresses(list: &[Vec<u8>]) -> Vec<Multiaddr> {
-    list.iter().filter_map(|bytes| Multiaddr::from_bytes(bytes).ok()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn no_more_entries_are_decoded_than_are_kept() {
-        let message = Identify {
-            listen_addrs: vec![Vec::new(); 4 * MAX_ENTRIES],
-            protocols: vec![String::new(); 4 * MAX_ENTRIES],
-            agent_version: Some("behind them".into()),
-            ..Identify::default()
-        };
-        let decoded = Identify::decode_capped(&message.encode_to_vec()).unwrap();
+    fn no_more_entries_are_kept_than_the_limit() {
+        let mut bytes = Vec::new();
+        for _ in 0..4 * MAX_ENTRIES {
+            Writer(&mut bytes).bytes(2, b"").bytes(3, b"");
+        }
+        Writer(&mut bytes).bytes(6, b"behind them");
+        let decoded = Identify::decode(&bytes).unwrap();
         assert_eq!(decoded.listen_addrs.len(), MAX_ENTRIES);
         assert_eq!(decoded.protocols.len(), MAX_ENTRIES);
         assert!(decoded.protocols.capacity() <= 2 * MAX_ENTRIES);
-        assert_eq!(decoded.agent_version, message.agent_version);
-        let few = Identify { protocols: vec!["/a".into()], ..Identify::default() };
-        assert_eq!(Identify::decode_capped(&few.encode_to_vec()), Some(few));
+        assert_eq!(decoded.agent_version, Some("behind them"));
     }
 }

@@ -10,8 +10,6 @@ mod message;
 
 use std::collections::VecDeque;
 
-use prost::Message as _;
-
 use crate::address::Multiaddr;
 use crate::collections::{Map, Set};
 use crate::connection::{Framing, StreamId};
@@ -111,12 +109,12 @@ impl Identify {
         let Some(link) = self.connections.get_mut(&connection) else { return };
         let Some(left) = link.reading.get_mut(&stream) else { return };
         *left = left.saturating_sub(1);
-        let message = Message::decode_capped(bytes).filter(|_| *left > 0);
+        let message = Message::decode(bytes).ok().filter(|_| *left > 0);
         let Some(message) = message else {
             link.reading.remove(&stream);
             return self.actions.push_back(Action::Reset { connection, stream });
         };
-        link.info.merge(&link.peer, message);
+        link.info.merge(&link.peer, &message);
     }
 
     fn on_finished(&mut self, connection: ConnectionId, stream: StreamId) {
@@ -203,27 +201,16 @@ fn messages(local: &Local, remote: &Multiaddr) -> Vec<Vec<u8>> {
         size += bytes + 4;
         size <= MAX_SENT_BYTES / 2
     };
-    let protocols: Vec<String> =
-        local.protocols.iter().filter(|name| fits(name.len())).map(|n| n.to_string()).collect();
+    let protocols: Vec<&Name> = local.protocols.iter().filter(|name| fits(name.len())).collect();
     let addresses: Vec<Multiaddr> =
         local.addresses.iter().filter(|address| fits(address.as_bytes().len())).cloned().collect();
-    let mut message = Message {
-        public_key: Some(local.keypair.public().to_protobuf()),
-        listen_addrs: addresses.iter().map(|address| address.as_bytes().to_vec()).collect(),
-        protocols,
-        observed_addr: Some(remote.as_bytes().to_vec()),
-        protocol_version: Some(local.protocol_version.clone()),
-        agent_version: Some(local.agent.clone()),
-        signed_peer_record: None,
-    };
-    let Ok(record) = PeerRecord::seal(&local.keypair, local.sequence, addresses) else {
-        return vec![message.encode_to_vec()];
-    };
-    let record = record.to_bytes();
-    if message.encoded_len() + record.len() + 4 <= MAX_SENT_BYTES {
-        message.signed_peer_record = Some(record);
-        return vec![message.encode_to_vec()];
+    let mut list = vec![message::encode(local, remote, &protocols, &addresses)];
+    if let Ok(record) = PeerRecord::seal(&local.keypair, local.sequence, addresses) {
+        let record = record.to_bytes();
+        if list.iter().any(|message| message.len() + record.len() + 4 > MAX_SENT_BYTES) {
+            list.push(Vec::new());
+        }
+        list.last_mut().into_iter().for_each(|message| message::add_record(message, &record));
     }
-    let second = Message { signed_peer_record: Some(record), ..Message::default() };
-    vec![message.encode_to_vec(), second.encode_to_vec()]
+    list
 }

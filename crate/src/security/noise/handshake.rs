@@ -246,7 +246,7 @@ impl Handshake {
         let verdict = remote.verify(&message, &signature);
         let claim = Claim {
             peer_id: actual,
-            muxers: extensions.stream_muxers.into_iter().map(Name::from).collect(),
+            muxers: extensions.stream_muxers,
             certhashes: extensions.webtransport_certhashes,
             remote,
         };
