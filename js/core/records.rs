@@ -128,6 +128,9 @@ impl Records<'_> {
         for (address, error) in attempts.iter().take(count) {
             let cause = match error {
                 AttemptError::Connection(error) => connection_cause(error),
+                AttemptError::TimedOut => Cause::Timeout,
+                AttemptError::BackedOff(_) | AttemptError::TooMany => Cause::Limit,
+                AttemptError::Filtered => Cause::Address,
                 _ => Cause::Transport,
             };
             self.text(address).failure(cause, error);

@@ -20,6 +20,7 @@ use crate::node::{
 use crate::protocols::Protocol;
 use crate::protocols::identify::Info;
 use crate::rng::Rng;
+use crate::swarm::DialOptions;
 use crate::time::Instant;
 
 use super::driver::{Driver, Shared};
@@ -41,6 +42,7 @@ pub(super) enum Command {
     Dial {
         peer: Option<PeerId>,
         addresses: Vec<Multiaddr>,
+        options: DialOptions,
         reply: oneshot::Sender<DialReply>,
     },
     CancelDial(DialId),
@@ -442,15 +444,15 @@ impl Brain {
                 let ids = self.tasks.keys();
                 let _ = reply.send(ids.filter_map(|id| self.connection(*id)).collect());
             }
-            Command::Dial { peer, addresses, reply } => {
-                let dial = self.node.dial(peer, addresses);
+            Command::Dial { peer, addresses, options, reply } => {
+                let dial = self.node.dial_with(now, peer, addresses, options);
                 let (sender, answer) = oneshot::channel();
                 self.dials.insert(dial, sender);
                 let cancel = Some((dial, self.commands_sender.clone()));
                 // Dropped unread, it takes the dial back.
                 let _ = reply.send(Pending { answer, cancel });
             }
-            Command::CancelDial(dial) => self.node.cancel_dial(dial),
+            Command::CancelDial(dial) => self.node.cancel_dial(now, dial),
             Command::Handle(protocol, handler) => {
                 self.handlers.insert(protocol.clone(), handler);
                 self.node.handle(now, protocol);
@@ -483,7 +485,7 @@ impl Brain {
                     addresses.iter().for_each(|address| self.node.unlistened(now, address));
                 }
                 for dial in self.dials.keys().copied().collect::<Vec<_>>() {
-                    self.node.cancel_dial(dial);
+                    self.node.cancel_dial(now, dial);
                 }
                 self.tasks.keys().for_each(|id| self.node.close(*id));
             }

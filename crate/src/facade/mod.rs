@@ -29,6 +29,7 @@ use crate::identity::PeerId;
 use crate::negotiate::Name;
 use crate::node::{Config, DialError, Event};
 use crate::protocols::ping::PingError;
+use crate::swarm::DialOptions;
 
 pub use connection::Connection;
 pub use error::NodeClosed;
@@ -136,13 +137,24 @@ impl Node {
         self.dial_peer(None, vec![address]).await
     }
 
-    /// As [`Node::dial`], with several addresses of one peer, tried side by side.
+    /// As [`Node::dial`], with several addresses of one peer: tried in the order
+    /// and with the delays of go-libp2p, the first that leads there wins.
     pub async fn dial_peer(
         &self,
         peer: Option<PeerId>,
         addresses: Vec<Multiaddr>,
     ) -> Result<Connection, DialError> {
-        match self.ask(|reply| Command::Dial { peer, addresses, reply }).await {
+        self.dial_with(peer, addresses, DialOptions::default()).await
+    }
+
+    /// As [`Node::dial_peer`], otherwise than usual.
+    pub async fn dial_with(
+        &self,
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+        options: DialOptions,
+    ) -> Result<Connection, DialError> {
+        match self.ask(|reply| Command::Dial { peer, addresses, options, reply }).await {
             Ok(pending) => pending.await,
             Err(NodeClosed) => Err(DialError::Cancelled),
         }

@@ -21,6 +21,9 @@ pub struct Config {
     pub max_unauthenticated: usize,
     /// Addresses tried at a time for one dial; 8.
     pub max_parallel_attempts: usize,
+    /// Addresses tried at a time over all dials; 160, as go-libp2p. Dials that
+    /// wait for room take turns.
+    pub max_attempts: usize,
     /// Protocols whose streams get more or less than the ordinary share,
     /// [`DEFAULT_WEIGHT`](crate::muxer::yamux::DEFAULT_WEIGHT), of their connection.
     pub weights: Vec<(Name, u8)>,
@@ -42,6 +45,7 @@ impl Config {
             max_connections: 4096,
             max_unauthenticated: 64,
             max_parallel_attempts: 8,
+            max_attempts: 160,
             weights: Vec::new(),
             first_sequence: 0,
             #[cfg(feature = "store")]

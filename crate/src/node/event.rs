@@ -157,7 +157,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// No address was given and none is known.
+    /// No address was given, and none is known.
     #[error("no address of this peer is known")]
     NoAddress,
     /// The target is this node itself.
@@ -200,6 +200,21 @@ pub enum AttemptError {
     /// The transport opened, but no connection came of it.
     #[error("{0}")]
     Connection(#[from] connection::Error),
+    /// No connection came of it in the time that the address or the dial had
+    /// ([`ATTEMPT_TIMEOUT`](crate::swarm::ATTEMPT_TIMEOUT),
+    /// [`DIAL_TIMEOUT`](crate::swarm::DIAL_TIMEOUT)).
+    #[error("timed out")]
+    TimedOut,
+    /// It failed a short while ago and was not tried; it may be after this time,
+    /// or at once with [`DialOptions::force`](crate::swarm::DialOptions).
+    #[error("failed lately and is left alone for {} s", .0.as_secs().saturating_add(1))]
+    BackedOff(Duration),
+    /// It names no place, this node's own, or one that is not allowed.
+    #[error("cannot be dialed")]
+    Filtered,
+    /// More addresses than [`MAX_ADDRESSES`](crate::swarm::MAX_ADDRESSES) were given.
+    #[error("one address too many")]
+    TooMany,
 }
 
 /// Why an inbound connection is not taken. Close its transport.

@@ -6,7 +6,7 @@
 //! [`crate::peer::Peer`] drives all in place.
 
 mod config;
-mod dial;
+mod dialing;
 mod event;
 mod hosting;
 #[cfg(feature = "store")]
@@ -26,14 +26,14 @@ use crate::protocols::identify::Identify;
 use crate::protocols::ping::Ping;
 use crate::protocols::{Input, Local, Protocol};
 use crate::rng::Rng;
-use crate::time::Instant;
+use crate::swarm::dial::Dials;
+use crate::time::{Instant, earliest};
 
 pub use config::Config;
 pub use event::{
     AttemptError, ConnectionId, DialError, DialId, Direction, Event, Output, PingId, Refused,
 };
 
-use dial::Dials;
 use hosting::ProtocolId;
 
 /// The brain of a peer. See the [module](self).
@@ -145,21 +145,6 @@ impl Node {
 
     // News from outside.
 
-    /// The transport that [`Output::Dial`] asked for is open. Returns the
-    /// connection to drive, or `None` if it is not wanted any more: close it.
-    pub fn connected(&mut self, now: Instant, id: ConnectionId) -> Option<Connection> {
-        let link = self.links.get(&id)?;
-        let expected = link.remote.peer_id().or_else(|| {
-            link.dial.and_then(|key| self.dials.get_mut(key)).and_then(|dial| dial.peer)
-        });
-        Some(self.connection(now, Role::Initiator, expected))
-    }
-
-    /// The transport that [`Output::Dial`] asked for cannot be had.
-    pub fn dial_failed(&mut self, now: Instant, id: ConnectionId, reason: String) {
-        self.link_ended(now, id, AttemptError::Transport(reason));
-    }
-
     /// A remote opened a transport to us. Returns the connection to drive, or
     /// why it is not taken: close the transport.
     pub fn accepted(
@@ -229,8 +214,8 @@ impl Node {
         let ids = self.protocol_ids();
         let protocols = ids.into_iter().filter_map(|id| self.protocol(id).poll_timeout()).min();
         #[cfg(feature = "store")]
-        let protocols = crate::time::earliest(protocols, self.store.poll_timeout());
-        protocols
+        let protocols = earliest(protocols, self.store.poll_timeout());
+        earliest(protocols, self.dials.poll_timeout())
     }
 
     /// Time has passed.
@@ -240,6 +225,7 @@ impl Node {
                 self.feed(now, id, Input::Timeout);
             }
         }
+        self.time_dials(now);
         #[cfg(feature = "store")]
         self.store.handle_timeout(now);
     }
@@ -252,64 +238,6 @@ impl Node {
     }
 
     // The application.
-
-    /// Dials a peer at these addresses; [`Event::Dialed`] or
-    /// [`Event::DialFailed`] answers, always. Without a `peer` the addresses'
-    /// `/p2p` says who, and if that is missing too, whoever answers is taken.
-    pub fn dial(&mut self, peer: Option<PeerId>, addresses: Vec<Multiaddr>) -> DialId {
-        let id = DialId(self.number());
-        if let Err(error) = self.try_dial(id, peer, addresses) {
-            self.emit(Event::DialFailed { dial: id, error });
-        }
-        id
-    }
-
-    fn try_dial(
-        &mut self,
-        id: DialId,
-        peer: Option<PeerId>,
-        addresses: Vec<Multiaddr>,
-    ) -> Result<(), DialError> {
-        let mut target = peer;
-        for named in addresses.iter().filter_map(Multiaddr::peer_id) {
-            if target.get_or_insert(named) != &named {
-                return Err(DialError::SeveralPeers);
-            }
-        }
-        if target.as_ref() == Some(&self.peer_id()) {
-            return Err(DialError::Myself);
-        }
-        let open = target.as_ref().and_then(|peer| {
-            let stays = |id: &&ConnectionId| self.links.get(*id).is_some_and(|link| !link.closing);
-            self.peers.get(peer)?.iter().find(stays)
-        });
-        if let (Some(connection), Some(peer)) = (open.copied(), target) {
-            self.emit(Event::Dialed { dial: id, connection, peer });
-            return Ok(());
-        }
-        #[cfg(feature = "store")]
-        let addresses = self.or_known(target.as_ref(), addresses);
-        if addresses.is_empty() {
-            return Err(DialError::NoAddress);
-        }
-        if self.links.len() >= self.config.max_connections {
-            return Err(DialError::Full);
-        }
-        let key = self.dials.ask(id, target, addresses);
-        self.advance_dial(key);
-        Ok(())
-    }
-
-    /// Takes a dial back; its attempts end when nobody else waits for them.
-    pub fn cancel_dial(&mut self, dial: DialId) {
-        let Some(key) = self.dials.of(dial) else { return };
-        let Some(state) = self.dials.get_mut(key) else { return };
-        state.askers.retain(|asker| *asker != dial);
-        if state.askers.is_empty() {
-            self.end_dial(key, None);
-        }
-        self.emit(Event::DialFailed { dial, error: DialError::Cancelled });
-    }
 
     /// The host listens on `address` from now on.
     pub fn listening(&mut self, now: Instant, address: Multiaddr) {
@@ -400,53 +328,13 @@ impl Node {
         self.peers.get_or_insert_with(peer, Set::new).insert(id);
         let event = Event::Connected { connection: id, peer, direction, remote: remote.clone() };
         self.emit(event);
+        self.dials.backoff.reached(&peer, &remote);
         if let Some(key) = dial {
-            self.end_dial(key, Some((id, peer)));
+            self.dial_reached(now, key, Some(id), (id, peer));
         }
         for protocol in self.protocol_ids() {
             let (connection, peer, remote) = (id, &peer, &remote);
             self.feed(now, protocol, Input::Connected { connection, peer, direction, remote });
-        }
-    }
-
-    fn advance_dial(&mut self, key: u64) {
-        let limit = self.config.max_parallel_attempts;
-        while let Some(dial) = self.dials.get_mut(key)
-            && let Some(address) = dial.next(limit)
-        {
-            self.next_id += 1;
-            let id = ConnectionId(self.next_id);
-            dial.attempts.insert(id, address.clone());
-            let (direction, remote) = (Direction::Outbound, address.clone());
-            let link = Link { direction, dial: Some(key), remote, peer: None, closing: false };
-            self.links.insert(id, link);
-            self.outputs.push_back(Output::Dial { connection: id, address });
-        }
-        if self.dials.get_mut(key).is_some_and(|dial| dial.is_exhausted()) {
-            self.end_dial(key, None);
-        }
-    }
-
-    /// Ends a dial: its other attempts are given up and its askers told.
-    fn end_dial(&mut self, key: u64, won: Option<(ConnectionId, PeerId)>) {
-        let Some(dial) = self.dials.remove(key) else { return };
-        for (id, _) in dial.attempts {
-            if won.as_ref().is_none_or(|(winner, _)| *winner != id)
-                && self.links.remove(&id).is_some()
-            {
-                self.outputs.push_back(Output::Drop(id));
-            }
-        }
-        for asker in dial.askers {
-            self.emit(match &won {
-                Some((connection, peer)) => {
-                    Event::Dialed { dial: asker, connection: *connection, peer: *peer }
-                }
-                None => Event::DialFailed {
-                    dial: asker,
-                    error: DialError::Failed(dial.failures.clone()),
-                },
-            });
         }
     }
 
@@ -467,29 +355,20 @@ impl Node {
             }
             let reason = match error {
                 AttemptError::Connection(error) => error,
-                AttemptError::Transport(reason) => connection::Error::Transport(reason),
+                error => connection::Error::Transport(error.to_string()),
             };
-            return self.emit(Event::Disconnected { connection: id, peer, reason });
-        }
-        if link.direction == Direction::Inbound {
+            self.emit(Event::Disconnected { connection: id, peer, reason });
+        } else if link.direction == Direction::Inbound {
             self.unauthenticated = self.unauthenticated.saturating_sub(1);
             if let AttemptError::Connection(error) = error {
                 self.emit(Event::InboundFailed { remote: link.remote, error });
             }
-            return;
+        } else if let Some(key) = link.dial {
+            self.attempt_failed(now, key, &link.remote);
+            self.dials.failed(now, key, id, error);
         }
-        if let Some(key) = link.dial
-            && let Some(dial) = self.dials.get_mut(key)
-        {
-            if let Some(address) = dial.attempts.remove(&id) {
-                #[cfg(feature = "store")]
-                if let Some(peer) = &dial.peer {
-                    self.store.dial_failed(now, peer, &address);
-                }
-                dial.failures.push((address, error));
-            }
-            self.advance_dial(key);
-        }
+        // There may be room for attempts that wait.
+        self.advance_dials(now);
     }
 
     fn on_inbound(

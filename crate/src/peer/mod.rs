@@ -27,6 +27,7 @@ use crate::node::{
     Config, ConnectionId, DialId, Event, Node, Output as NodeOutput, PingId, Refused,
 };
 use crate::rng::Rng;
+use crate::swarm::DialOptions;
 use crate::time::{Instant, earliest};
 
 /// What the host is to do, in order.
@@ -223,14 +224,25 @@ impl Peer {
         peer: Option<PeerId>,
         addresses: Vec<Multiaddr>,
     ) -> DialId {
-        let id = self.node.dial(peer, addresses);
+        self.dial_with(now, peer, addresses, DialOptions::default())
+    }
+
+    /// As [`Peer::dial`], otherwise than usual.
+    pub fn dial_with(
+        &mut self,
+        now: Instant,
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+        options: DialOptions,
+    ) -> DialId {
+        let id = self.node.dial_with(now, peer, addresses, options);
         self.settle(now);
         id
     }
 
     /// Takes a dial back; see [`Node::cancel_dial`].
     pub fn cancel_dial(&mut self, now: Instant, dial: DialId) {
-        self.node.cancel_dial(dial);
+        self.node.cancel_dial(now, dial);
         self.settle(now);
     }
 

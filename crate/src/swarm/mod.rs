@@ -1,4 +1,18 @@
-//! Whom we know and how we reach them.
+//! Whom we know, and how they are reached: which addresses are tried when.
+//!
+//! State machines of the [node](crate::node), which gives them time and carries
+//! out what they say.
 
+#[cfg(feature = "dialing")]
+mod backoff;
+pub(crate) mod dial;
+#[cfg(not(feature = "dialing"))]
+mod plain;
+#[cfg(feature = "dialing")]
+mod rank;
 #[cfg(feature = "store")]
 pub mod store;
+
+#[cfg(feature = "dialing")]
+pub use backoff::{BACKOFF_BASE, MAX_BACKOFF, MAX_BACKOFFS};
+pub use dial::{ATTEMPT_TIMEOUT, DIAL_TIMEOUT, DialOptions, LOCAL_ATTEMPT_TIMEOUT, MAX_ADDRESSES};

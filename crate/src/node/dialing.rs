@@ -1,0 +1,182 @@
+//! How the node dials: what [`Dials`](crate::swarm::dial::Dials) wants, carried out.
+
+use crate::address::Multiaddr;
+use crate::connection::{Connection, Role};
+use crate::identity::PeerId;
+use crate::swarm::DialOptions;
+use crate::swarm::dial::Outcome;
+use crate::time::Instant;
+
+use super::{AttemptError, ConnectionId, DialError, DialId, Direction, Event, Link, Node, Output};
+
+impl Node {
+    /// Dials a peer at these addresses; [`Event::Dialed`] or
+    /// [`Event::DialFailed`] answers, always. Without a `peer` the addresses'
+    /// `/p2p` says who, and if that is missing too, whoever answers is taken.
+    /// However many ask for a peer, it is dialed once.
+    pub fn dial(
+        &mut self,
+        now: Instant,
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+    ) -> DialId {
+        self.dial_with(now, peer, addresses, DialOptions::default())
+    }
+
+    /// As [`Node::dial`], otherwise than usual.
+    pub fn dial_with(
+        &mut self,
+        now: Instant,
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+        options: DialOptions,
+    ) -> DialId {
+        let id = DialId(self.number());
+        if let Err(error) = self.try_dial(now, (id, options), peer, addresses) {
+            self.emit(Event::DialFailed { dial: id, error });
+        }
+        self.advance_dials(now);
+        id
+    }
+
+    fn try_dial(
+        &mut self,
+        now: Instant,
+        asker: (DialId, DialOptions),
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+    ) -> Result<(), DialError> {
+        let mut target = peer;
+        for named in addresses.iter().filter_map(Multiaddr::peer_id) {
+            if target.get_or_insert(named) != &named {
+                return Err(DialError::SeveralPeers);
+            }
+        }
+        if target == Some(self.peer_id()) {
+            return Err(DialError::Myself);
+        }
+        let (id, options) = asker;
+        if let Some(peer) = target
+            && let Some(connection) = self.open_connection(&peer, options.direct)
+        {
+            self.emit(Event::Dialed { dial: id, connection, peer });
+            return Ok(());
+        }
+        #[cfg(feature = "store")]
+        let addresses = self.or_known(target.as_ref(), addresses);
+        if addresses.is_empty() {
+            return Err(DialError::NoAddress);
+        }
+        if self.links.len() >= self.config.max_connections {
+            return Err(DialError::Full);
+        }
+        let local = &self.local.addresses;
+        let mine =
+            |address: &Multiaddr| target.is_some() && local.contains(&address.without_peer());
+        self.dials.ask(now, asker, target, addresses, mine);
+        Ok(())
+    }
+
+    /// An open connection to `peer`.
+    fn open_connection(&self, peer: &PeerId, direct: bool) -> Option<ConnectionId> {
+        let fits = |id: &&ConnectionId| match self.links.get(*id) {
+            Some(link) => !link.closing && (!direct || !link.remote.is_circuit()),
+            None => false,
+        };
+        self.peers.get(peer)?.iter().find(fits).copied()
+    }
+
+    /// Takes a dial back; its attempts end when nobody else waits for them.
+    pub fn cancel_dial(&mut self, now: Instant, dial: DialId) {
+        if let Some(outcome) = self.dials.cancel(dial) {
+            self.give_up(outcome.dropped);
+            self.emit(Event::DialFailed { dial, error: DialError::Cancelled });
+            self.advance_dials(now);
+        }
+    }
+
+    /// The transport that [`Output::Dial`] asked for is open. Returns the
+    /// connection to drive, or `None` if it is not wanted any more: close it.
+    pub fn connected(&mut self, now: Instant, id: ConnectionId) -> Option<Connection> {
+        let link = self.links.get(&id)?;
+        let mut expected = link.remote.peer_id();
+        if let Some(key) = link.dial {
+            expected = expected.or_else(|| self.dials.peer(key));
+            self.dials.opened(now, key, id);
+        }
+        Some(self.connection(now, Role::Initiator, expected))
+    }
+
+    /// The transport that [`Output::Dial`] asked for cannot be had.
+    pub fn dial_failed(&mut self, now: Instant, id: ConnectionId, reason: String) {
+        self.link_ended(now, id, AttemptError::Transport(reason));
+    }
+
+    /// Starts the attempts that are due and for which there is room, and tells of
+    /// the dials that have failed.
+    pub(super) fn advance_dials(&mut self, now: Instant) {
+        while self.links.len() < self.config.max_connections {
+            let id = ConnectionId(self.next_id + 1);
+            let (a_dial, in_all) = (self.config.max_parallel_attempts, self.config.max_attempts);
+            let Some((key, address)) = self.dials.start(now, id, a_dial, in_all) else { break };
+            self.next_id = id.0;
+            let (direction, remote) = (Direction::Outbound, address.clone());
+            let link = Link { direction, dial: Some(key), remote, peer: None, closing: false };
+            self.links.insert(id, link);
+            self.outputs.push_back(Output::Dial { connection: id, address });
+        }
+        while let Some(Outcome { askers, failures, .. }) = self.dials.poll_exhausted() {
+            for dial in askers {
+                let error = DialError::Failed(failures.clone());
+                self.emit(Event::DialFailed { dial, error });
+            }
+        }
+    }
+
+    /// Tells those who wait for this dial that there is a connection: that of its
+    /// attempt `winner`, or another one.
+    pub(super) fn dial_reached(
+        &mut self,
+        now: Instant,
+        key: u64,
+        winner: Option<ConnectionId>,
+        (connection, peer): (ConnectionId, PeerId),
+    ) {
+        let relayed = self.links.get(&connection).is_some_and(|link| link.remote.is_circuit());
+        let Outcome { askers, dropped, .. } = self.dials.reached(now, key, winner, relayed);
+        self.give_up(dropped);
+        for dial in askers {
+            self.emit(Event::Dialed { dial, connection, peer });
+        }
+        self.advance_dials(now);
+    }
+
+    /// Gives up the attempts that take too long, and looks what is due.
+    pub(super) fn time_dials(&mut self, now: Instant) {
+        for id in self.dials.handle_timeout(now) {
+            if let Some(Link { dial: Some(key), remote, .. }) = self.links.remove(&id) {
+                self.attempt_failed(now, key, &remote);
+                self.outputs.push_back(Output::Drop(id));
+            }
+        }
+        self.advance_dials(now);
+    }
+
+    /// What is known of peers is told that an address of one led nowhere.
+    pub(super) fn attempt_failed(&mut self, now: Instant, key: u64, address: &Multiaddr) {
+        #[cfg(feature = "store")]
+        if let Some(peer) = self.dials.peer(key) {
+            self.store.dial_failed(now, &peer, address);
+        }
+        #[cfg(not(feature = "store"))]
+        let _ = (now, key, address);
+    }
+
+    fn give_up(&mut self, attempts: Vec<ConnectionId>) {
+        for id in attempts {
+            if self.links.remove(&id).is_some() {
+                self.outputs.push_back(Output::Drop(id));
+            }
+        }
+    }
+}
