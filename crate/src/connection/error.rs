@@ -50,6 +50,21 @@ pub enum Error {
     /// We closed it.
     #[error("closed by this side")]
     ClosedHere,
+    /// The node's [`Filters`](crate::swarm::gate::Filters) deny the peer or its
+    /// address.
+    #[cfg(feature = "limits")]
+    #[error("the filters of this node deny the peer")]
+    Denied,
+    /// It took its time in the handshake, and newcomers needed its place
+    /// ([`Arrivals`](crate::swarm::arrivals::Arrivals)).
+    #[cfg(feature = "limits")]
+    #[error("the handshake was given up for that of others")]
+    Displaced,
+    /// The node's [`Limits`](crate::swarm::limits::Limits) leave no room for it,
+    /// or for what came on it before the remote was known.
+    #[cfg(feature = "limits")]
+    #[error(transparent)]
+    Limit(#[from] crate::swarm::limits::LimitReached),
 }
 
 /// Why a stream could not be opened.

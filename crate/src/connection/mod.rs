@@ -13,6 +13,7 @@
 //! and `transmit` are drained after any of these. Draining late is harmless,
 //! and so are early timeouts.
 
+mod booking;
 mod channel;
 mod error;
 mod message;
@@ -39,6 +40,7 @@ pub use message::{Framing, Handler, Handlers, Owner, StreamEvent, ToConnection, 
 pub use streams::{MAX_DISCARDED, MAX_NEGOTIATING, MAX_NEWS, MAX_OUTBOX, Stream};
 pub use upgrade::MAX_HANDSHAKE_BYTES;
 
+use booking::Booking;
 use channel::Channel;
 use streams::Streams;
 use upgrade::{Progress, Upgrade, Upgraded};
@@ -127,6 +129,7 @@ pub struct Connection {
     established: Option<PeerId>,
     /// The end, until the node has been told.
     failed: Option<Error>,
+    booking: Booking,
 }
 
 enum State {
@@ -182,7 +185,17 @@ impl Connection {
             verify: None,
             established: None,
             failed,
+            booking: Booking::default(),
         }
+    }
+
+    /// Books what the connection uses in this scope.
+    #[cfg(feature = "limits")]
+    pub(crate) fn set_scope(
+        &mut self,
+        scope: std::sync::Arc<crate::swarm::limits::ConnectionScope>,
+    ) {
+        self.booking.scope = Some(scope);
     }
 
     /// Bytes from the transport, in order; they are decrypted in place.
@@ -202,6 +215,7 @@ impl Connection {
     fn receive_inner(&mut self, now: Instant, bytes: &mut [u8]) -> Result<(), Error> {
         match &mut self.state {
             State::Upgrading { upgrade, .. } => {
+                self.booking.handshake(upgrade.held().saturating_add(bytes.len()))?;
                 let progress = upgrade.receive(bytes, self.out.writer())?;
                 self.progress(now, progress)
             }
@@ -226,12 +240,19 @@ impl Connection {
 
     fn establish(&mut self, now: Instant, upgraded: Upgraded) -> Result<(), Error> {
         let Upgraded { channel, remote, muxer_answer, mut rest, plain } = upgraded;
-        self.established = Some(remote.peer_id());
+        let peer = remote.peer_id();
+        self.booking.authenticated(peer)?;
+        self.established = Some(peer);
         let role = match self.role {
             Role::Initiator => yamux::Role::Client,
             Role::Responder => yamux::Role::Server,
         };
-        let yamux = Yamux::new(self.config.yamux.clone(), role, now);
+        #[cfg_attr(not(feature = "limits"), expect(unused_mut))]
+        let mut yamux = Yamux::new(self.config.yamux.clone(), role, now);
+        #[cfg(feature = "limits")]
+        if let Some(scope) = &self.booking.scope {
+            yamux.set_scope(scope.clone());
+        }
         let mut established = Established {
             channel,
             streams: Streams::new(yamux, self.config.clone(), self.handlers.clone()),
@@ -479,6 +500,7 @@ impl Connection {
     fn fail(&mut self, error: Error) {
         if !matches!(self.state, State::Closed) {
             self.state = State::Closed;
+            self.booking = Booking::default();
             self.failed.get_or_insert(error);
         }
     }

@@ -129,6 +129,15 @@ impl Upgrade {
         !self.verifying
     }
 
+    /// Bytes of the remote that wait here.
+    pub(super) fn held(&self) -> usize {
+        let plain = match &self.stage {
+            Stage::Muxer { plain, .. } => plain.len(),
+            _ => 0,
+        };
+        self.input.len() + plain
+    }
+
     /// The host's verdict on the signature that [`Progress::Verify`] named.
     pub(super) fn verified(&mut self, good: bool, out: &mut Vec<u8>) -> Result<Progress, Error> {
         self.verifying = false;

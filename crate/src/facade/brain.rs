@@ -263,6 +263,11 @@ impl Brain {
             busy = true;
             self.attempts.remove(&id);
             match result {
+                #[cfg(feature = "limits")]
+                Ok(link) if !self.node.allows_remote(&link.remote) => {
+                    let denied = crate::node::AttemptError::Denied;
+                    self.node.dial_failed(now, id, denied.to_string());
+                }
                 Ok(link) => {
                     if let Some(machine) = self.node.connected(now, id) {
                         self.start(id, machine, link, Direction::Outbound);

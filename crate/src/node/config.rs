@@ -19,6 +19,16 @@ pub struct Config {
     pub max_connections: usize,
     /// Inbound connections whose remote is not known yet; 64.
     pub max_unauthenticated: usize,
+    /// What all connections and streams together, and those of each peer and
+    /// protocol, may use.
+    #[cfg(feature = "limits")]
+    pub limits: crate::swarm::limits::Limits,
+    /// How many connections remotes may open, by where they come from.
+    #[cfg(feature = "limits")]
+    pub arrivals: crate::swarm::arrivals::Arrivals,
+    /// Whom the node speaks with: everyone, unless it is told otherwise.
+    #[cfg(feature = "limits")]
+    pub filters: crate::swarm::gate::Filters,
     /// Addresses tried at a time for one dial; 8.
     pub max_parallel_attempts: usize,
     /// Addresses tried at a time over all dials; 160, as go-libp2p. Dials that
@@ -44,6 +54,12 @@ impl Config {
             connection: connection::Config::new(keypair),
             max_connections: 4096,
             max_unauthenticated: 64,
+            #[cfg(feature = "limits")]
+            limits: crate::swarm::limits::Limits::default(),
+            #[cfg(feature = "limits")]
+            arrivals: crate::swarm::arrivals::Arrivals::default(),
+            #[cfg(feature = "limits")]
+            filters: crate::swarm::gate::Filters::default(),
             max_parallel_attempts: 8,
             max_attempts: 160,
             weights: Vec::new(),

@@ -55,6 +55,10 @@ impl Node {
         if target == Some(self.peer_id()) {
             return Err(DialError::Myself);
         }
+        #[cfg(feature = "limits")]
+        if target.is_some_and(|peer| !self.limiting.allows(&peer, Direction::Outbound)) {
+            return Err(DialError::Denied);
+        }
         let (id, options) = asker;
         if let Some(peer) = target
             && let Some(connection) = self.open_connection(&peer, options.direct)
@@ -104,7 +108,7 @@ impl Node {
             expected = expected.or_else(|| self.dials.peer(key));
             self.dials.opened(now, key, id);
         }
-        Some(self.connection(now, Role::Initiator, expected))
+        Some(self.connection(now, id, Role::Initiator, expected))
     }
 
     /// The transport that [`Output::Dial`] asked for cannot be had.
@@ -120,8 +124,24 @@ impl Node {
             let (a_dial, in_all) = (self.config.max_parallel_attempts, self.config.max_attempts);
             let Some((key, address)) = self.dials.start(now, id, a_dial, in_all) else { break };
             self.next_id = id.0;
+            #[cfg(feature = "limits")]
+            let held = match self.limiting.dial(&address) {
+                Ok(held) => held,
+                Err(error) => {
+                    self.dials.failed(now, key, id, error);
+                    continue;
+                }
+            };
             let (direction, remote) = (Direction::Outbound, address.clone());
-            let link = Link { direction, dial: Some(key), remote, peer: None, closing: false };
+            let link = Link {
+                direction,
+                dial: Some(key),
+                remote,
+                peer: None,
+                closing: false,
+                #[cfg(feature = "limits")]
+                held,
+            };
             self.links.insert(id, link);
             self.outputs.push_back(Output::Dial { connection: id, address });
         }

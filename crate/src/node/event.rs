@@ -175,6 +175,10 @@ pub enum DialError {
     /// The application took it back.
     #[error("the dial was cancelled")]
     Cancelled,
+    /// The node's [`Filters`](crate::swarm::gate::Filters) deny this peer.
+    #[cfg(feature = "limits")]
+    #[error("the filters of this node deny the peer")]
+    Denied,
 }
 
 fn causes(list: &[(Multiaddr, AttemptError)]) -> String {
@@ -215,6 +219,24 @@ pub enum AttemptError {
     /// More addresses than [`MAX_ADDRESSES`](crate::swarm::MAX_ADDRESSES) were given.
     #[error("one address too many")]
     TooMany,
+    /// The node's [`Limits`](crate::swarm::limits::Limits) leave no room for it.
+    #[cfg(feature = "limits")]
+    #[error(transparent)]
+    Limit(#[from] crate::swarm::limits::LimitReached),
+    /// The node's [`Filters`](crate::swarm::gate::Filters) deny the address.
+    #[cfg(feature = "limits")]
+    #[error("the filters of this node deny the address")]
+    Denied,
+}
+
+impl AttemptError {
+    /// Whether the address was not tried, for reasons of this node.
+    pub(crate) fn is_ours(&self) -> bool {
+        #[cfg(feature = "limits")]
+        return matches!(self, Self::Limit(_) | Self::Denied);
+        #[cfg(not(feature = "limits"))]
+        false
+    }
 }
 
 /// Why an inbound connection is not taken. Close its transport.
@@ -227,4 +249,22 @@ pub enum Refused {
     /// As many as [`Config::max_unauthenticated`](super::Config) are in their handshakes.
     #[error("too many inbound connections are in their handshakes")]
     TooManyHandshakes,
+    /// The node's [`Filters`](crate::swarm::gate::Filters) deny its address.
+    #[cfg(feature = "limits")]
+    #[error("the filters of this node deny the address")]
+    Denied,
+    /// Its address, or the network of it, has as many connections as
+    /// [`Arrivals`](crate::swarm::arrivals::Arrivals) allow.
+    #[cfg(feature = "limits")]
+    #[error("too many connections come from its address")]
+    AddressFull,
+    /// New connections come faster from its address, or the network of it, than
+    /// [`Arrivals`](crate::swarm::arrivals::Arrivals) allow.
+    #[cfg(feature = "limits")]
+    #[error("connections come too fast from its address")]
+    TooFast,
+    /// The node's [`Limits`](crate::swarm::limits::Limits) leave no room for it.
+    #[cfg(feature = "limits")]
+    #[error(transparent)]
+    Limit(#[from] crate::swarm::limits::LimitReached),
 }

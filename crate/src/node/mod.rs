@@ -9,6 +9,10 @@ mod config;
 mod dialing;
 mod event;
 mod hosting;
+#[cfg(feature = "limits")]
+mod limiting;
+#[cfg(feature = "limits")]
+mod stats;
 #[cfg(feature = "store")]
 mod storing;
 
@@ -33,6 +37,9 @@ pub use config::Config;
 pub use event::{
     AttemptError, ConnectionId, DialError, DialId, Direction, Event, Output, PingId, Refused,
 };
+
+#[cfg(feature = "limits")]
+pub use stats::ScopeUse;
 
 use hosting::ProtocolId;
 
@@ -63,6 +70,8 @@ pub struct Node {
     outputs: VecDeque<Output>,
     #[cfg(feature = "store")]
     store: crate::swarm::store::PeerStore,
+    #[cfg(feature = "limits")]
+    limiting: limiting::Limiting,
 }
 
 struct Link {
@@ -73,6 +82,9 @@ struct Link {
     peer: Option<PeerId>,
     /// We are closing it: no dial is answered with it any more.
     closing: bool,
+    /// Its place in the books, given back when the link is forgotten.
+    #[cfg(feature = "limits")]
+    held: limiting::Held,
 }
 
 impl Node {
@@ -91,6 +103,8 @@ impl Node {
             },
             #[cfg(feature = "store")]
             store: Self::new_store(&config),
+            #[cfg(feature = "limits")]
+            limiting: limiting::Limiting::new(&config),
             config,
             handlers: Arc::default(),
             links: Map::new(),
@@ -155,15 +169,25 @@ impl Node {
         if self.links.len() >= self.config.max_connections {
             return Err(Refused::Full);
         }
+        let id = ConnectionId(self.number());
+        #[cfg(feature = "limits")]
+        let held = self.admit(now, id, &remote)?;
         if self.unauthenticated >= self.config.max_unauthenticated {
             return Err(Refused::TooManyHandshakes);
         }
         self.unauthenticated += 1;
-        let id = ConnectionId(self.number());
         let direction = Direction::Inbound;
-        let link = Link { direction, dial: None, remote, peer: None, closing: false };
+        let link = Link {
+            direction,
+            dial: None,
+            remote,
+            peer: None,
+            closing: false,
+            #[cfg(feature = "limits")]
+            held,
+        };
         self.links.insert(id, link);
-        Ok((id, self.connection(now, Role::Responder, None)))
+        Ok((id, self.connection(now, id, Role::Responder, None)))
     }
 
     /// A connection has news.
@@ -304,9 +328,22 @@ impl Node {
 
     // Connections and dials.
 
-    fn connection(&mut self, now: Instant, role: Role, expected: Option<PeerId>) -> Connection {
+    #[cfg_attr(not(feature = "limits"), expect(unused_variables, unused_mut))]
+    fn connection(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        role: Role,
+        expected: Option<PeerId>,
+    ) -> Connection {
         let (config, handlers) = (self.connection_config.clone(), self.handlers.clone());
-        Connection::new(config, handlers, role, expected, self.rng.fork(), now)
+        let mut connection =
+            Connection::new(config, handlers, role, expected, self.rng.fork(), now);
+        #[cfg(feature = "limits")]
+        if let Some(link) = self.links.get(&id) {
+            connection.set_scope(link.held.scope());
+        }
+        connection
     }
 
     fn on_established(&mut self, now: Instant, id: ConnectionId, peer: PeerId) {
@@ -317,13 +354,23 @@ impl Node {
             self.unauthenticated = self.unauthenticated.saturating_sub(1);
         }
         // A dial to oneself, by an address that did not say so.
-        if peer == self.peer_id() {
-            let error = AttemptError::Connection(connection::Error::Myself);
+        let refused = (peer == self.peer_id()).then_some(connection::Error::Myself);
+        #[cfg(feature = "limits")]
+        let refused = refused.or_else(|| {
+            let allowed = self.limiting.allows(&peer, direction);
+            (!allowed).then_some(connection::Error::Denied)
+        });
+        if let Some(error) = refused {
+            let error = AttemptError::Connection(error);
             if let Some(link) = self.links.get_mut(&id) {
                 (link.dial, link.peer) = (dial, None);
             }
             self.outputs.push_back(Output::Drop(id));
             return self.link_ended(now, id, error);
+        }
+        #[cfg(feature = "limits")]
+        if let Some(link) = self.links.get(&id) {
+            link.held.proved();
         }
         self.peers.get_or_insert_with(peer, Set::new).insert(id);
         let event = Event::Connected { connection: id, peer, direction, remote: remote.clone() };

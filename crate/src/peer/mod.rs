@@ -10,6 +10,8 @@
 //! is `None`, then wait for bytes or [`Peer::poll_timeout`]. Several calls
 //! between two drains are legal.
 
+#[cfg(feature = "limits")]
+mod limiting;
 #[cfg(feature = "store")]
 mod storing;
 
@@ -126,9 +128,17 @@ impl Peer {
 
     /// A remote opened a transport to us.
     pub fn accepted(&mut self, now: Instant, remote: Multiaddr) -> Result<ConnectionId, Refused> {
-        let (id, connection) = self.node.accepted(now, remote)?;
-        self.insert(now, id, connection);
-        Ok(id)
+        match self.node.accepted(now, remote) {
+            Ok((id, connection)) => {
+                self.insert(now, id, connection);
+                Ok(id)
+            }
+            Err(refused) => {
+                // Others may have been given up for it.
+                self.settle(now);
+                Err(refused)
+            }
+        }
     }
 
     /// The host listens on `address` from now on.

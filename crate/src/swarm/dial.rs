@@ -213,7 +213,9 @@ impl Dials {
         let Some(dial) = self.dials.get_mut(&key) else { return };
         let Some(attempt) = dial.attempts.remove(&id) else { return };
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.backoff.failed(now, &attempt.address, dial.peer);
+        if !error.is_ours() {
+            self.backoff.failed(now, &attempt.address, dial.peer);
+        }
         dial.failures.push((attempt.address, error));
         self.schedule(now, key);
     }

@@ -1,11 +1,18 @@
-//! Whom we know, and how they are reached: which addresses are tried when.
+//! Whom we know, how they are reached, whom we speak with, and what all of that
+//! may use.
 //!
 //! State machines of the [node](crate::node), which gives them time and carries
 //! out what they say.
 
+#[cfg(feature = "limits")]
+pub mod arrivals;
 #[cfg(feature = "dialing")]
 mod backoff;
 pub(crate) mod dial;
+#[cfg(feature = "limits")]
+pub mod gate;
+#[cfg(feature = "limits")]
+pub mod limits;
 #[cfg(not(feature = "dialing"))]
 mod plain;
 #[cfg(feature = "dialing")]

@@ -27,17 +27,28 @@ pub(super) struct Messages {
     pub(super) closed: bool,
 }
 
+impl Messages {
+    /// Bytes that wait here.
+    pub(super) fn held(&self) -> usize {
+        self.inbox.len() + self.outbox.len()
+    }
+}
+
 impl Streams {
     pub(in crate::connection) fn send(&mut self, id: StreamId, message: &[u8]) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let Some(messages) = &mut entry.messages else { return };
-        if messages.outbox.len().saturating_add(message.len()) > MAX_OUTBOX {
+        let held = messages.held();
+        if messages.outbox.len().saturating_add(message.len()) > MAX_OUTBOX
+            || !self.yamux.hold(message.len() + varint::MAX_LEN)
+        {
             return self.reset_with(id, StreamError::Reset);
         }
         if let Owner::Node(Framing::LengthPrefixed { .. }) = entry.owner {
             varint::encode(message.len() as u64, messages.outbox.writer());
         }
         messages.outbox.push(message);
+        self.yamux.unhold(held + message.len() + varint::MAX_LEN - messages.held());
         self.flush(id);
     }
 
@@ -59,7 +70,9 @@ impl Streams {
         };
         if let Ok(written) = stream.write(messages.outbox.as_slice()) {
             messages.outbox.consume(written);
+            self.yamux.unhold(written);
         }
+        let Some(mut stream) = self.yamux.stream(id) else { return };
         if messages.finish && messages.outbox.is_empty() {
             stream.finish();
         }
@@ -95,17 +108,21 @@ impl Streams {
                 }
             };
             if missing == 0 {
+                self.yamux.unhold(messages.inbox.len());
                 let bytes = take_message(framing, &mut messages.inbox);
                 return Some(ToNode::Message { stream: id, bytes });
             }
-            let mut stream = self.yamux.stream(id);
-            let readable = stream.as_mut().map_or(&[][..], |stream| stream.readable());
-            let taken = missing.min(readable.len());
+            let unread = self.yamux.stream(id).map_or(0, |mut stream| stream.readable().len());
+            let taken = missing.min(unread);
             if taken == 0 {
                 break;
             }
-            messages.inbox.push(&readable[..taken]);
-            if let Some(stream) = &mut stream {
+            if !self.yamux.hold(taken) {
+                self.reset_with(id, StreamError::Reset);
+                return self.to_node.pop_front();
+            }
+            if let Some(mut stream) = self.yamux.stream(id) {
+                messages.inbox.push(&stream.readable()[..taken]);
                 stream.consume(taken);
             }
         }

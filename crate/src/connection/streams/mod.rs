@@ -117,9 +117,15 @@ impl Streams {
         let dialer = Dialer::new(protocols.clone(), &mut hello).map_err(StreamError::Negotiate)?;
         let lazy = dialer.lazy().is_some();
         let id = self.yamux.open().map_err(StreamError::Limit)?;
-        if let (true, Some(handler)) = (lazy, protocols.first().and_then(|n| self.handlers.get(n)))
-        {
-            set_weight(&mut self.yamux, id, *handler);
+        if let (true, Some(name)) = (lazy, protocols.first()) {
+            if let Some(handler) = self.handlers.get(name) {
+                set_weight(&mut self.yamux, id, *handler);
+            }
+            #[cfg(feature = "limits")]
+            if let Err(limit) = assign(&mut self.yamux, id, name) {
+                self.reset(id);
+                return Err(StreamError::Limit(limit));
+            }
         }
         write_all(&mut self.yamux, id, &hello);
         let negotiation = Negotiation::Dialer { dialer, lazy, finish: false, protocols };
@@ -242,6 +248,10 @@ impl Streams {
     }
 
     fn agreed(&mut self, id: StreamId, protocol: Name) {
+        #[cfg(feature = "limits")]
+        if let Err(limit) = assign(&mut self.yamux, id, &protocol) {
+            return self.reset_with(id, StreamError::Limit(limit));
+        }
         let handler = self.handlers.get(&protocol).copied();
         if let Some(handler) = handler {
             set_weight(&mut self.yamux, id, handler);
@@ -395,6 +405,9 @@ impl Streams {
         if matches!(entry.negotiation.as_deref(), Some(Negotiation::Listener(_))) {
             self.negotiating_inbound = self.negotiating_inbound.saturating_sub(1);
         }
+        if let Some(messages) = &entry.messages {
+            self.yamux.unhold(messages.held());
+        }
         Some(entry)
     }
 
@@ -448,6 +461,12 @@ fn write_all(yamux: &mut Yamux, id: StreamId, bytes: &[u8]) {
     if let Some(mut stream) = yamux.stream(id).filter(|_| !bytes.is_empty()) {
         let _ = stream.write(bytes);
     }
+}
+
+/// Books a stream with its protocol.
+#[cfg(feature = "limits")]
+fn assign(yamux: &mut Yamux, id: StreamId, protocol: &Name) -> Result<(), yamux::OpenError> {
+    yamux.stream(id).map_or(Ok(()), |mut stream| stream.assign(protocol))
 }
 
 fn set_weight(yamux: &mut Yamux, id: StreamId, handler: Handler) {

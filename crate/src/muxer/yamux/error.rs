@@ -63,6 +63,10 @@ pub enum OpenError {
     /// [`Config::max_outbound_streams`]: super::Config::max_outbound_streams
     #[error("too many streams are open")]
     TooManyStreams,
+    /// The node's [`Limits`](crate::swarm::limits::Limits) allow no more.
+    #[cfg(feature = "limits")]
+    #[error(transparent)]
+    Limit(crate::swarm::limits::LimitReached),
     /// One side has said go away, or the session has failed: use another
     /// connection.
     #[error("the session takes no new streams")]

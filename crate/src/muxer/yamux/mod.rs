@@ -40,6 +40,7 @@
 //! here. A remote that breaks the protocol ends the session with a typed
 //! [`Error`]; one that only asks for too much has streams refused or reset.
 
+mod books;
 mod config;
 mod error;
 mod fifo;

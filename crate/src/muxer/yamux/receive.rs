@@ -151,10 +151,14 @@ impl Yamux {
             session.stats.refused += 1;
             return session.reply(Reply::Refuse(id));
         }
+        let Ok(booking) = session.books.stream(true) else {
+            session.stats.refused += 1;
+            return session.reply(Reply::Refuse(id));
+        };
         session.inbound += 1;
         session.unacknowledged_in += 1;
         session.stats.opened_in += 1;
-        let mut state = Box::new(State::new(id, false, credit_out, session.now));
+        let mut state = Box::new(State::new(id, false, credit_out, session.now, booking));
         state.tell(Marks::OPENED, session);
         self.streams.insert(id, state);
         Ok(())
@@ -184,8 +188,7 @@ impl Yamux {
     /// Part of a body. If its stream has ended meanwhile it is dropped.
     fn on_body(&mut self, part: &[u8]) {
         let Body { stream, left, fin } = self.incoming.body;
-        let session = &mut self.session;
-        if session.unread + part.len() > session.config.max_unread {
+        if !self.session.has_room(part.len()) {
             self.relieve(stream, part.len());
         }
         let session = &mut self.session;
@@ -207,7 +210,7 @@ impl Yamux {
     /// Makes room for `more` bytes of `stream`: resets the stream that would
     /// hold the most unread, which may be that one.
     fn relieve(&mut self, stream: u32, more: usize) {
-        while self.session.unread + more > self.session.config.max_unread {
+        while !self.session.has_room(more) {
             let held = |state: &&mut Box<State>| {
                 state.recv.len() + if state.id == stream { more } else { 0 }
             };
@@ -236,6 +239,13 @@ impl State {
 }
 
 impl Session {
+    /// Whether `more` bytes may be held unread.
+    fn has_room(&mut self, more: usize) -> bool {
+        let unread = self.unread + more;
+        let held = self.held() - self.unread.max(self.lent.bytes());
+        unread <= self.config.max_unread && self.books.cover(held + unread.max(self.lent.bytes()))
+    }
+
     fn reply(&mut self, reply: Reply) -> Result<(), Error> {
         if self.replies.len() >= MAX_REPLIES {
             return Err(Error::TooManyReplies);

@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use super::books::Books;
 use super::code;
 use super::config::{Config, INITIAL_WINDOW, MAX_ACK_BACKLOG, REPLIES_PAUSE};
 use super::error::{Error, OpenError};
@@ -128,6 +129,7 @@ pub(super) struct Session {
     /// Bytes written and not sent, of all streams.
     pub(super) unsent: usize,
     pub(super) lent: Lent,
+    pub(super) books: Books,
     pub(super) unacknowledged_in: usize,
     pub(super) unacknowledged_out: usize,
     pub(super) inbound: usize,
@@ -184,6 +186,7 @@ impl Yamux {
                 unread: 0,
                 unsent: 0,
                 lent: Lent::default(),
+                books: Books::default(),
                 unacknowledged_in: 0,
                 unacknowledged_out: 0,
                 inbound: 0,
@@ -220,14 +223,40 @@ impl Yamux {
             return Err(OpenError::TooManyStreams);
         }
         let id = self.next_id.ok_or(OpenError::NumbersUsedUp)?;
+        let booking = session.books.stream(false)?;
         self.next_id = id.checked_add(2);
         session.outbound += 1;
         session.unacknowledged_out += 1;
         session.stats.opened_out += 1;
-        let mut state = Box::new(State::new(id, true, INITIAL_WINDOW, session.now));
+        let mut state = Box::new(State::new(id, true, INITIAL_WINDOW, session.now, booking));
         state.schedule(session);
         self.streams.insert(id, state);
         Ok(StreamId(id))
+    }
+
+    /// Books streams and memory in this scope from now on.
+    #[cfg(feature = "limits")]
+    pub(crate) fn set_scope(
+        &mut self,
+        scope: std::sync::Arc<crate::swarm::limits::ConnectionScope>,
+    ) {
+        self.session.books.set_scope(scope);
+    }
+
+    /// The owner of the session wants to hold `bytes` more for its streams;
+    /// `false` if that is too much.
+    pub(crate) fn hold(&mut self, bytes: usize) -> bool {
+        let session = &mut self.session;
+        let fits = session.books.cover(session.held() + bytes);
+        if fits {
+            session.books.hold(bytes);
+        }
+        fits
+    }
+
+    /// The owner of the session holds `bytes` less than before.
+    pub(crate) fn unhold(&mut self, bytes: usize) {
+        self.session.books.unhold(bytes);
     }
 
     /// The stream `id`, unless it is over or its [`Event::Opened`] has not been
@@ -393,8 +422,15 @@ impl Session {
         }
     }
 
+    /// Bytes that are or may be held for streams, beyond what each has by itself:
+    /// what is unread has room in windows that were grown.
+    pub(super) fn held(&self) -> usize {
+        self.unread.max(self.lent.bytes()) + self.unsent + self.books.held_outside()
+    }
+
     /// Gives unused memory back.
     fn shrink(&mut self) {
+        self.books.shrink(self.held());
         self.pool.clear();
         self.fresh.shrink_to_fit();
         self.ready.shrink_to_fit();

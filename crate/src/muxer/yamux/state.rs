@@ -1,5 +1,6 @@
 //! What is known about one stream.
 
+use super::books::Booking;
 use super::config::{DEFAULT_WEIGHT, INITIAL_WINDOW, QUANTUM};
 use super::fifo::Fifo;
 use super::ring::Ring;
@@ -104,10 +105,17 @@ pub(super) struct State {
     pub(super) told_readable: bool,
     /// A write found no room: `Writable` is owed.
     pub(super) writer_waits: bool,
+    pub(super) booking: Booking,
 }
 
 impl State {
-    pub(super) fn new(id: u32, outbound: bool, credit_out: u32, now: Instant) -> Self {
+    pub(super) fn new(
+        id: u32,
+        outbound: bool,
+        credit_out: u32,
+        now: Instant,
+        booking: Booking,
+    ) -> Self {
         Self {
             id,
             outbound,
@@ -130,6 +138,7 @@ impl State {
             news: Marks::default(),
             told_readable: false,
             writer_waits: false,
+            booking,
         }
     }
 

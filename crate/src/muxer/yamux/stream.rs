@@ -137,8 +137,11 @@ impl<'a> Stream<'a> {
         if self.state.local_end != End::Open {
             return Err(WriteError::Finished);
         }
-        let count = bytes.len().min(self.writable());
+        let mut count = bytes.len().min(self.writable());
         let Self { state, session } = self;
+        if !session.books.cover(session.held() + count) {
+            count = count.min(session.books.floor().saturating_sub(state.send.len()));
+        }
         if count < bytes.len() {
             state.writer_waits = true;
         }
@@ -165,6 +168,15 @@ impl<'a> Stream<'a> {
     /// dropped. No event follows.
     pub fn reset(self) {
         self.state.reset(Life::Gone, self.session);
+    }
+
+    /// Books the stream with its protocol, from now on.
+    #[cfg(feature = "limits")]
+    pub(crate) fn assign(
+        &mut self,
+        protocol: &crate::negotiate::Name,
+    ) -> Result<(), super::OpenError> {
+        self.state.booking.assign(protocol)
     }
 
     /// Gives the stream a share of the link beside the others that have

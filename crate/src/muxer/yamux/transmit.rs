@@ -62,6 +62,7 @@ impl Yamux {
             self.transmit_control(&mut room);
             self.transmit_data(&mut room);
         }
+        self.session.books.settle(self.session.held());
         let written = room.out.len() - start;
         if written > 0 {
             self.session.tidy_later();

@@ -21,7 +21,6 @@ pub(super) struct Lent {
 
 impl Lent {
     /// Bytes of all streams.
-    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -69,13 +68,25 @@ impl State {
             if window < doubled && !more_than(budget / lent.streams.max(1), doubled) {
                 lent.wanted = Some(now);
             }
-            self.set_window(window, session);
+            if self.is_affordable(window, session) {
+                self.set_window(window, session);
+            }
         }
+    }
+
+    /// Whether there is memory for a larger window, which is booked then.
+    fn is_affordable(&mut self, window: u32, session: &mut Session) -> bool {
+        let more = (window - self.window) as usize;
+        let beyond = (window - INITIAL_WINDOW) as usize;
+        session.books.cover(session.held() + more) && self.booking.set_window(beyond)
     }
 
     /// Changes the window, in the books of the session too.
     pub(super) fn set_window(&mut self, window: u32, session: &mut Session) {
         session.lent.change(self.window, window);
+        if window < self.window {
+            self.booking.set_window((window - INITIAL_WINDOW) as usize);
+        }
         self.window = window;
     }
 }

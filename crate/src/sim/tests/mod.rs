@@ -1,6 +1,8 @@
 //! Whole peers in the simulator: what a user counts on, under conditions that
 //! networks have.
 
+#[cfg(feature = "limits")]
+mod limits;
 mod many;
 #[cfg(feature = "store")]
 mod store;

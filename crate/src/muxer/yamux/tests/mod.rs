@@ -1,5 +1,7 @@
 //! Tests of whole sessions.
 
+#[cfg(feature = "limits")]
+mod booked;
 mod differential;
 mod fairness;
 mod hostile;

@@ -1,0 +1,27 @@
+//! What `swarm::gate`, `swarm::limits` and `swarm::meter` let the application say.
+
+use crate::node::Direction;
+use crate::swarm::gate::{Subject, Verdict};
+use crate::time::Instant;
+
+use super::Peer;
+
+impl Peer {
+    /// Changes the filters; see [`Node::set_filter`](crate::node::Node::set_filter).
+    pub fn set_filter(
+        &mut self,
+        now: Instant,
+        subject: Subject,
+        direction: Option<Direction>,
+        verdict: Verdict,
+    ) {
+        self.node.set_filter(now, subject, direction, verdict);
+        self.settle(now);
+    }
+
+    /// Forgets a filter; see [`Node::remove_filter`](crate::node::Node::remove_filter).
+    pub fn remove_filter(&mut self, now: Instant, subject: &Subject, direction: Option<Direction>) {
+        self.node.remove_filter(now, subject, direction);
+        self.settle(now);
+    }
+}
