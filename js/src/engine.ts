@@ -11,6 +11,9 @@ import type { Host, Link } from './host.js'
 /** Bytes that one connection sends before others get their turn. */
 const QUANTUM_BYTES = 1024 * 1024
 
+/** Runs something after what waits in the event loop; Node's timers take a millisecond at least. */
+const soon = globalThis.setImmediate ?? setTimeout
+
 interface Wire {
   readonly link: Link
   paused: boolean
@@ -187,7 +190,7 @@ export class Engine {
       left -= length
       if (left <= 0) {
         // Others first, then on in a turn of its own.
-        setTimeout(() => {
+        soon(() => {
           this.#flush(connection)
           this.turn()
         })

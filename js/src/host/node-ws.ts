@@ -1,126 +1,82 @@
-/** WebSocket by the package `ws`. */
+/** WebSocket over sockets of `node:net` and `node:tls`. */
 
+import { randomBytes } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
-import { type RawData, WebSocket, WebSocketServer } from 'ws'
+import { isIP, type Socket } from 'node:net'
+import { connect as tlsConnect } from 'node:tls'
 import { type SocketAddress, tcpMultiaddr, webSocketUrl } from '../address.js'
 import { TransportError } from '../errors.js'
-import type { Link, LinkEvents } from '../host.js'
-import { bind } from './node-tcp.js'
+import type { Link } from '../host.js'
+import { Reader, SocketLink } from './node-link.js'
+import { bind, connectTcp, familyOf } from './node-tcp.js'
+import { WebSocketFraming } from './ws-frames.js'
+import { ResponseReader, refusal, request, response } from './ws-handshake.js'
 
-/** Bytes that may wait in the socket before no more is given to it. */
-const HIGH_WATER_BYTES = 1024 * 1024
-/** Bytes of the longest message taken: it is held in memory until it is whole, before we know the remote. */
-const MAX_MESSAGE_BYTES = 1024 * 1024
-/** How long, in milliseconds, a socket that we closed waits for the remote to close too. */
-const LINGER_MS = 2_000
+/** How long, in milliseconds, a client may take to ask for a WebSocket. */
+const REQUEST_MS = 10_000
 
 /** Opens a WebSocket connection. */
 export function dialWs(address: SocketAddress, remote: string, signal: AbortSignal): Promise<Link> {
-  const family = address.family.endsWith('4') ? 4 : address.family.endsWith('6') ? 6 : 0
+  const url = new URL(webSocketUrl(address))
+  const key = randomBytes(16).toString('base64')
+  const answer = new ResponseReader(key)
+  const reader = new Reader()
+  const socket = address.transport === 'wss' ? connectTls(address, reader) : connectTcp(address, reader)
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(webSocketUrl(address), {
-      family,
-      maxPayload: MAX_MESSAGE_BYTES,
-      perMessageDeflate: false,
-    })
     const failed = (error: Error): void => {
-      reject(new TransportError(error.message, { cause: error }))
+      signal.removeEventListener('abort', abort)
+      socket.destroy()
+      reject(error instanceof TransportError ? error : new TransportError(error.message, { cause: error }))
     }
-    const abort = (): void => socket.terminate()
+    const abort = (): void => failed(new TransportError('the dial was given up'))
+    const closed = (): void => failed(new TransportError('the server closed before it answered'))
     signal.addEventListener('abort', abort, { once: true })
-    socket.once('error', failed)
-    socket.once('open', () => {
+    socket.on('error', failed)
+    socket.once('close', closed)
+    socket.once(address.transport === 'wss' ? 'secureConnect' : 'connect', () => {
+      socket.write(request(url, key))
+    })
+    reader.listen((bytes) => {
+      let early: Uint8Array | undefined
+      try {
+        early = answer.take(bytes)
+      } catch (error) {
+        failed(error as Error)
+        return
+      }
+      if (early === undefined) return
       signal.removeEventListener('abort', abort)
       socket.off('error', failed)
-      resolve(new WsLink(socket, remote))
+      socket.off('close', closed)
+      resolve(new SocketLink(socket, { remote, framing: new WebSocketFraming('client'), reader, early }))
     })
   })
+}
+
+function connectTls(address: SocketAddress, { onread }: Reader): Socket {
+  const { host, port, serverName = host } = address
+  const servername = isIP(serverName) === 0 ? { servername: serverName } : {}
+  const options = { host, port, family: familyOf(address), ...servername, onread }
+  const socket = tlsConnect(options)
+  socket.setNoDelay(true)
+  return socket
 }
 
 /** Listens for WebSockets over HTTP; resolves once the port is ours. */
 export function listenWs(address: SocketAddress, accept: (link: Link) => void): Promise<Server> {
-  const http = createServer((_, response) => {
-    response
-      .writeHead(426, { 'content-type': 'text/plain' })
-      .end('This is a libp2p peer: open a WebSocket.\n')
-  })
-  const sockets = new WebSocketServer({
-    server: http,
-    maxPayload: MAX_MESSAGE_BYTES,
-    perMessageDeflate: false,
-  })
-  sockets.on('error', () => {})
-  sockets.on('connection', (socket, request) => {
-    const { remoteAddress = '', remotePort = 0 } = request.socket
-    accept(new WsLink(socket, `${tcpMultiaddr(remoteAddress, remotePort)}/ws`))
+  const http = createServer({ noDelay: true, headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS })
+  http.on('request', ({ socket }) => socket.end(refusal))
+  http.on('upgrade', (message, socket: Socket, early) => {
+    const answer = response(message)
+    socket.on('error', () => {})
+    if (answer === undefined) {
+      socket.end(refusal)
+      return
+    }
+    const { remoteAddress = '', remotePort = 0 } = socket
+    const remote = `${tcpMultiaddr(remoteAddress, remotePort)}/ws`
+    socket.write(answer)
+    accept(new SocketLink(socket, { remote, framing: new WebSocketFraming('server'), early }))
   })
   return bind(http, address) as Promise<Server>
-}
-
-class WsLink implements Link {
-  readonly remote: string
-  readonly #socket: WebSocket
-  #events: LinkEvents | undefined
-  #error: Error | undefined
-  #full = false
-
-  constructor(socket: WebSocket, remote: string) {
-    this.#socket = socket
-    this.remote = remote
-    // A remote may speak first, in one packet with its handshake: nothing is
-    // read before there is somebody to read it.
-    socket.pause()
-  }
-
-  get ready(): boolean {
-    this.#full = this.#socket.bufferedAmount >= HIGH_WATER_BYTES
-    return !this.#full
-  }
-
-  start(events: LinkEvents): void {
-    this.#events = events
-    const socket = this.#socket
-    socket.on('message', (data: RawData, binary) => {
-      if (binary && data instanceof Uint8Array) this.#events?.data(data)
-      else socket.close(1003)
-    })
-    socket.on('error', (error) => {
-      this.#error = new TransportError(error.message, { cause: error })
-    })
-    socket.on('close', () => this.#end())
-    socket.resume()
-  }
-
-  #end(): void {
-    const events = this.#events
-    this.#events = undefined
-    events?.end(this.#error)
-  }
-
-  send(bytes: Uint8Array): void {
-    if (this.#socket.readyState !== WebSocket.OPEN) return
-    this.#socket.send(Buffer.from(bytes), { binary: true }, () => {
-      if (this.#full && this.ready) this.#events?.drain()
-    })
-  }
-
-  pause(): void {
-    this.#socket.pause()
-  }
-
-  resume(): void {
-    this.#socket.resume()
-  }
-
-  close(): void {
-    this.#socket.close(1000)
-    const timer = setTimeout(() => this.#socket.terminate(), LINGER_MS)
-    timer.unref()
-    this.#socket.once('close', () => clearTimeout(timer))
-  }
-
-  destroy(): void {
-    this.#socket.terminate()
-    this.#end()
-  }
 }
