@@ -67,6 +67,10 @@ pub enum ToConnection {
     Reset(StreamId),
     /// From now on answer to these protocols.
     Handlers(Arc<Handlers>),
+    /// There is a better connection: end when the application's streams have,
+    /// after [`DRAIN_GRACE`](super::DRAIN_GRACE) at the earliest and
+    /// [`DRAIN_LIMIT`](super::DRAIN_LIMIT) at the latest.
+    Drain,
     /// Say goodbye, flush, and end.
     Close,
 }

@@ -15,6 +15,7 @@
 
 mod booking;
 mod channel;
+mod config;
 mod error;
 mod message;
 mod streams;
@@ -23,18 +24,18 @@ mod upgrade;
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::identity::{Keypair, PeerId};
+use crate::identity::PeerId;
 use crate::muxer::yamux::{self, Yamux};
 use crate::negotiate::{Dialer, Name};
 use crate::rng::Rng;
-use crate::security::pnet::{Cipher, PreSharedKey};
-use crate::security::{Ciphers, RustCrypto};
+use crate::security::pnet::Cipher;
 use crate::time::{Instant, earliest};
 use crate::wire::Buffer;
 
 pub use crate::muxer::yamux::{Read, StreamId, WriteError};
 pub use crate::security::Role;
 pub use crate::security::noise::VerifyRequest;
+pub use config::{Config, Security};
 pub use error::{Error, StreamError};
 pub use message::{Framing, Handler, Handlers, Owner, StreamEvent, ToConnection, ToNode};
 pub use streams::{MAX_DISCARDED, MAX_NEGOTIATING, MAX_NEWS, MAX_OUTBOX, Stream};
@@ -45,74 +46,11 @@ use channel::Channel;
 use streams::Streams;
 use upgrade::{Progress, Upgrade, Upgraded};
 
-/// How a connection is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// `/noise`, the ordinary one.
-    Noise,
-    /// `/plaintext/2.0.0`: peers name themselves, but nothing is proved, secret
-    /// or whole. For tests and networks that are closed by other means.
-    #[cfg(feature = "plaintext")]
-    Plaintext,
-}
-
-impl Security {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Noise => crate::security::noise::NAME,
-            #[cfg(feature = "plaintext")]
-            Self::Plaintext => crate::security::plaintext::NAME,
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::Noise,
-            #[cfg(feature = "plaintext")]
-            Self::Plaintext,
-        ]
-        .into_iter()
-        .find(|security| security.name() == name)
-    }
-}
-
-/// What all connections of a node share.
-#[derive(Clone)]
-pub struct Config {
-    /// Who we are.
-    pub keypair: Keypair,
-    /// Where the AEAD comes from; [`RustCrypto`] unless the host has a faster one.
-    pub ciphers: Arc<dyn Ciphers>,
-    /// Proposed in this order, and accepted. Noise alone by default.
-    pub security: Vec<Security>,
-    /// Admits only members of a private network.
-    pub pre_shared_key: Option<PreSharedKey>,
-    /// The muxer's windows and limits.
-    pub yamux: yamux::Config,
-    /// From the open transport to the established connection; 10 s.
-    pub handshake_timeout: Duration,
-    /// From a stream's opening to an agreed protocol; 10 s.
-    pub stream_timeout: Duration,
-    /// After so long without a byte from the remote it is pinged; 30 s. It has
-    /// [`yamux::Config::ping_timeout`] to answer.
-    pub keep_alive: Duration,
-}
-
-impl Config {
-    /// The defaults, for this identity.
-    pub fn new(keypair: Keypair) -> Self {
-        Self {
-            keypair,
-            ciphers: Arc::new(RustCrypto),
-            security: vec![Security::Noise],
-            pre_shared_key: None,
-            yamux: yamux::Config::default(),
-            handshake_timeout: Duration::from_secs(10),
-            stream_timeout: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(30),
-        }
-    }
-}
+/// A connection that is drained stays at least this long, for those at both ends
+/// who have just been handed it.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
+/// A connection that is drained ends after this long, whatever streams it has.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(300);
 
 /// One authenticated, multiplexed link to one peer. See the [module](self).
 pub struct Connection {
@@ -144,6 +82,8 @@ struct Established {
     /// The answer to our lazily proposed muxer, until it has come.
     muxer_answer: Option<(Dialer, Buffer)>,
     closing: bool,
+    /// Since when it is drained.
+    draining: Option<Instant>,
     /// When the remote is pinged if nothing comes from it before.
     ping_at: Instant,
 }
@@ -191,10 +131,7 @@ impl Connection {
 
     /// Books what the connection uses in this scope.
     #[cfg(feature = "limits")]
-    pub(crate) fn set_scope(
-        &mut self,
-        scope: std::sync::Arc<crate::swarm::limits::ConnectionScope>,
-    ) {
+    pub(crate) fn set_scope(&mut self, scope: Arc<crate::swarm::limits::ConnectionScope>) {
         self.booking.scope = Some(scope);
     }
 
@@ -258,6 +195,7 @@ impl Connection {
             streams: Streams::new(yamux, self.config.clone(), self.handlers.clone()),
             muxer_answer: muxer_answer.map(|dialer| (dialer, Buffer::new())),
             closing: false,
+            draining: None,
             ping_at: now + self.config.keep_alive,
         };
         let result =
@@ -332,7 +270,10 @@ impl Connection {
         match &self.state {
             State::Upgrading { deadline, .. } => Some(*deadline),
             State::Established(established) => {
-                earliest(Some(established.ping_at), established.streams.poll_timeout())
+                let drained = established.drained_at();
+                let ping =
+                    Some(drained.map_or(established.ping_at, |at| at.min(established.ping_at)));
+                earliest(ping, established.streams.poll_timeout())
             }
             State::Closed => None,
         }
@@ -348,6 +289,9 @@ impl Connection {
                 if now >= established.ping_at {
                     established.ping_at = now + self.config.keep_alive;
                     established.streams.yamux.ping(now);
+                }
+                if established.drained_at().is_some_and(|at| now >= at) {
+                    established.close();
                 }
                 let result = established.streams.handle_timeout(now);
                 established.streams.process(now);
@@ -379,10 +323,8 @@ impl Connection {
             ToConnection::Finish(stream) => streams.finish(stream),
             ToConnection::Reset(stream) => streams.abandon(stream),
             ToConnection::Handlers(handlers) => streams.set_handlers(handlers),
-            ToConnection::Close => {
-                established.closing = true;
-                streams.yamux.go_away(0);
-            }
+            ToConnection::Drain => _ = established.draining.get_or_insert(now),
+            ToConnection::Close => established.close(),
         }
         if let State::Established(established) = &mut self.state {
             established.streams.process(now);
@@ -507,6 +449,18 @@ impl Connection {
 }
 
 impl Established {
+    /// Says goodbye; the end comes when that is flushed.
+    fn close(&mut self) {
+        self.closing = true;
+        self.streams.yamux.go_away(0);
+    }
+
+    /// When a connection that is drained is to be closed.
+    fn drained_at(&self) -> Option<Instant> {
+        let since = self.draining.filter(|_| !self.closing)?;
+        Some(since + if self.streams.is_used() { DRAIN_LIMIT } else { DRAIN_GRACE })
+    }
+
     fn receive(&mut self, now: Instant, bytes: &mut [u8]) -> Result<(), Error> {
         let Self { channel, streams, muxer_answer, .. } = self;
         let result = channel

@@ -32,7 +32,7 @@ use crate::protocols::ping::PingError;
 use crate::swarm::DialOptions;
 
 pub use connection::Connection;
-pub use error::NodeClosed;
+pub use error::{NodeClosed, OpenError};
 pub use platform::{BoxFuture, Io, Link, Listener, MaybeSend, Platform, TransportError};
 #[cfg(feature = "store")]
 pub use storing::{PeerStore, Storage, StoreError};
@@ -158,6 +158,18 @@ impl Node {
             Ok(pending) => pending.await,
             Err(NodeClosed) => Err(DialError::Cancelled),
         }
+    }
+
+    /// Opens a stream to `peer` for the first of `protocols` that it speaks, on the
+    /// best connection there is, which is made first if there is none: an
+    /// application that holds on to no connection always uses the best path.
+    pub async fn open_stream(
+        &self,
+        peer: &PeerId,
+        protocols: &[&str],
+    ) -> Result<Stream, OpenError> {
+        let connection = self.dial_peer(Some(*peer), Vec::new()).await?;
+        Ok(connection.open_stream(protocols).await?)
     }
 
     /// Answers inbound streams of `protocol`: `handler` runs once for each, on a

@@ -7,6 +7,7 @@ use crate::swarm::DialOptions;
 use crate::swarm::dial::Outcome;
 use crate::time::Instant;
 
+use super::paths::Standing;
 use super::{AttemptError, ConnectionId, DialError, DialId, Direction, Event, Link, Node, Output};
 
 impl Node {
@@ -61,7 +62,7 @@ impl Node {
         }
         let (id, options) = asker;
         if let Some(peer) = target
-            && let Some(connection) = self.open_connection(&peer, options.direct)
+            && let Some(connection) = self.best(&peer, options.direct)
         {
             self.emit(Event::Dialed { dial: id, connection, peer });
             return Ok(());
@@ -79,15 +80,6 @@ impl Node {
             |address: &Multiaddr| target.is_some() && local.contains(&address.without_peer());
         self.dials.ask(now, asker, target, addresses, mine);
         Ok(())
-    }
-
-    /// An open connection to `peer`.
-    fn open_connection(&self, peer: &PeerId, direct: bool) -> Option<ConnectionId> {
-        let fits = |id: &&ConnectionId| match self.links.get(*id) {
-            Some(link) => !link.closing && (!direct || !link.remote.is_circuit()),
-            None => false,
-        };
-        self.peers.get(peer)?.iter().find(fits).copied()
     }
 
     /// Takes a dial back; its attempts end when nobody else waits for them.
@@ -138,7 +130,7 @@ impl Node {
                 dial: Some(key),
                 remote,
                 peer: None,
-                closing: false,
+                standing: Standing::default(),
                 #[cfg(feature = "limits")]
                 held,
             };

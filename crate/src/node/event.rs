@@ -78,6 +78,14 @@ pub enum Event {
         /// Why.
         reason: connection::Error,
     },
+    /// Of several connections to a peer another one is now the best: new streams
+    /// belong on it. A direct one has come up beside one through a relay, say.
+    PathChanged {
+        /// The peer.
+        peer: PeerId,
+        /// The best connection.
+        connection: ConnectionId,
+    },
     /// An inbound connection ended before it was established.
     InboundFailed {
         /// Where the remote is.

@@ -11,6 +11,7 @@ mod event;
 mod hosting;
 #[cfg(feature = "limits")]
 mod limiting;
+mod paths;
 #[cfg(feature = "limits")]
 mod stats;
 #[cfg(feature = "store")]
@@ -42,6 +43,7 @@ pub use event::{
 pub use stats::ScopeUse;
 
 use hosting::ProtocolId;
+use paths::Standing;
 
 /// The brain of a peer. See the [module](self).
 ///
@@ -80,8 +82,7 @@ struct Link {
     remote: Multiaddr,
     /// Known once established.
     peer: Option<PeerId>,
-    /// We are closing it: no dial is answered with it any more.
-    closing: bool,
+    standing: Standing,
     /// Its place in the books, given back when the link is forgotten.
     #[cfg(feature = "limits")]
     held: limiting::Held,
@@ -182,7 +183,7 @@ impl Node {
             dial: None,
             remote,
             peer: None,
-            closing: false,
+            standing: Standing::default(),
             #[cfg(feature = "limits")]
             held,
         };
@@ -198,8 +199,12 @@ impl Node {
         #[cfg(feature = "store")]
         self.store.tell_time(now);
         match news {
-            ToNode::Established { peer } => self.on_established(now, id, peer),
-            ToNode::Closed { error } => self.link_ended(now, id, error.into()),
+            ToNode::Established { peer } => return self.on_established(now, id, peer),
+            ToNode::Closed { error } => return self.link_ended(now, id, error.into()),
+            _ => self.on_confirmed(now, id),
+        }
+        match news {
+            ToNode::Established { .. } | ToNode::Closed { .. } => {}
             ToNode::Inbound { stream, protocol, owner } => {
                 self.on_inbound(now, id, stream, protocol, owner);
             }
@@ -313,9 +318,15 @@ impl Node {
 
     /// Closes a connection, politely; [`Event::Disconnected`] follows.
     pub fn close(&mut self, connection: ConnectionId) {
+        let Some(link) = self.links.get(&connection) else { return };
+        let peer = link.peer;
+        let before = peer.and_then(|peer| self.best(&peer, false));
         if let Some(link) = self.links.get_mut(&connection) {
-            link.closing = true;
-            self.outputs.push_back(Output::Connection(connection, ToConnection::Close));
+            link.standing.closing = true;
+        }
+        self.outputs.push_back(Output::Connection(connection, ToConnection::Close));
+        if let Some(peer) = peer {
+            self.path_changed(peer, before);
         }
     }
 
@@ -347,8 +358,9 @@ impl Node {
     }
 
     fn on_established(&mut self, now: Instant, id: ConnectionId, peer: PeerId) {
+        let order = self.number();
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.peer = Some(peer);
+        (link.peer, link.standing.order) = (Some(peer), order);
         let (direction, remote, dial) = (link.direction, link.remote.clone(), link.dial.take());
         if direction == Direction::Inbound {
             self.unauthenticated = self.unauthenticated.saturating_sub(1);
@@ -372,23 +384,29 @@ impl Node {
         if let Some(link) = self.links.get(&id) {
             link.held.proved();
         }
+        let before = self.best(&peer, false);
         self.peers.get_or_insert_with(peer, Set::new).insert(id);
         let event = Event::Connected { connection: id, peer, direction, remote: remote.clone() };
         self.emit(event);
         self.dials.backoff.reached(&peer, &remote);
         if let Some(key) = dial {
-            self.dial_reached(now, key, Some(id), (id, peer));
+            let best = self.best(&peer, false).unwrap_or(id);
+            self.dial_reached(now, key, Some(id), (best, peer));
         }
         for protocol in self.protocol_ids() {
             let (connection, peer, remote) = (id, &peer, &remote);
             self.feed(now, protocol, Input::Connected { connection, peer, direction, remote });
         }
+        self.path_changed(peer, before);
+        self.drain_worse(&peer);
     }
 
     /// A connection is over, whatever it had come to.
     fn link_ended(&mut self, now: Instant, id: ConnectionId, error: AttemptError) {
+        let peer = self.links.get(&id).and_then(|link| link.peer);
+        let before = peer.and_then(|peer| self.best(&peer, false));
         let Some(link) = self.links.remove(&id) else { return };
-        if let Some(peer) = link.peer {
+        if let Some(peer) = peer {
             if let Some(connections) = self.peers.get_mut(&peer) {
                 connections.remove(&id);
                 if connections.is_empty() {
@@ -405,6 +423,7 @@ impl Node {
                 error => connection::Error::Transport(error.to_string()),
             };
             self.emit(Event::Disconnected { connection: id, peer, reason });
+            self.path_changed(peer, before);
         } else if link.direction == Direction::Inbound {
             self.unauthenticated = self.unauthenticated.saturating_sub(1);
             if let AttemptError::Connection(error) = error {

@@ -106,6 +106,8 @@ enum Happening {
     Knock {
         from: End,
         to: PeerIndex,
+        /// Through a relay, as it looks to both ends.
+        relayed: bool,
     },
     DialFailed(End, &'static str),
     /// The other side's yes comes back.
@@ -272,8 +274,9 @@ impl<A: Application> World<A> {
                 host.peer.handle_timeout(now);
                 index
             }
-            Happening::Knock { from, to } => {
+            Happening::Knock { from, to, relayed } => {
                 let remote = memory(from.0);
+                let remote = if relayed { remote.with_circuit() } else { remote };
                 match self.hosts[to.0].peer.accepted(now, remote) {
                     Ok(id) => {
                         self.links.insert(from, (to, id));
@@ -372,7 +375,8 @@ impl<A: Application> World<A> {
         };
         match target {
             Some(to) if self.reachable(from.0, to) => {
-                self.schedule(delay, Happening::Knock { from, to });
+                let relayed = address.is_circuit();
+                self.schedule(delay, Happening::Knock { from, to, relayed });
             }
             Some(_) => self.schedule(DIAL_TIMEOUT, Happening::DialFailed(from, "timed out")),
             None => self.schedule(delay * 2, Happening::DialFailed(from, "nobody is there")),

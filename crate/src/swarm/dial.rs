@@ -166,6 +166,11 @@ impl Dials {
         self.dials.get(&key)?.peer
     }
 
+    /// The dial for `peer`.
+    pub(crate) fn of_peer(&self, peer: &PeerId) -> Option<u64> {
+        self.peers.get(peer).copied()
+    }
+
     /// Starts the next attempt that is due, as connection `id`: which dial's, and
     /// where to. At most `a_dial` of one dial and `in_all` are in flight.
     pub(crate) fn start(
@@ -214,7 +219,11 @@ impl Dials {
         let Some(attempt) = dial.attempts.remove(&id) else { return };
         self.in_flight = self.in_flight.saturating_sub(1);
         if !error.is_ours() {
-            self.backoff.failed(now, &attempt.address, dial.peer);
+            // What this node refuses by itself says nothing of the address.
+            use AttemptError::{Connection, TimedOut, Transport};
+            if matches!(error, Transport(_) | Connection(_) | TimedOut) {
+                self.backoff.failed(now, &attempt.address, dial.peer);
+            }
         }
         dial.failures.push((attempt.address, error));
         self.schedule(now, key);

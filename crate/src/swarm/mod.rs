@@ -13,6 +13,7 @@ pub(crate) mod dial;
 pub mod gate;
 #[cfg(feature = "limits")]
 pub mod limits;
+pub(crate) mod paths;
 #[cfg(not(feature = "dialing"))]
 mod plain;
 #[cfg(feature = "dialing")]

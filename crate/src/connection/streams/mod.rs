@@ -100,6 +100,11 @@ impl Streams {
         self.entries.len()
     }
 
+    /// Whether the application has streams, or is about to get one.
+    pub(in crate::connection) fn is_used(&self) -> bool {
+        self.entries.values().any(|entry| entry.messages.is_none())
+    }
+
     /// Whether news are fetched fast enough to take more from the wire.
     pub(in crate::connection) fn wants_read(&self) -> bool {
         self.yamux.wants_read() && self.to_node.len() + self.events.len() < MAX_NEWS

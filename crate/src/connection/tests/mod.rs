@@ -6,7 +6,9 @@ mod pair;
 use std::sync::Arc;
 
 use super::*;
+use crate::identity::Keypair;
 use crate::negotiate::Name;
+use crate::security::pnet::PreSharedKey;
 use pair::Pair;
 
 const ECHO: &str = "/echo/1.0.0";

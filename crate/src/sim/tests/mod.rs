@@ -4,6 +4,7 @@
 #[cfg(feature = "limits")]
 mod limits;
 mod many;
+mod paths;
 #[cfg(feature = "store")]
 mod store;
 
