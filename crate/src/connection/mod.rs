@@ -144,8 +144,17 @@ impl Connection {
             },
             None => bytes,
         };
+        let count = bytes.len();
         if let Err(error) = self.receive_inner(now, bytes) {
-            self.fail(error);
+            return self.fail(error);
+        }
+        // While nothing is read, no answer of the remote is: it has that much
+        // more time.
+        if let Some(until) = self.booking.received(now, count)
+            && let State::Established(established) = &mut self.state
+        {
+            established.ping_at = established.ping_at.max(until + self.config.keep_alive);
+            established.streams.yamux.postpone_ping(until);
         }
     }
 
@@ -225,11 +234,12 @@ impl Connection {
     /// or the node is behind, or the host verifies a signature, so that the
     /// transport slows the remote.
     pub fn wants_read(&self) -> bool {
-        match &self.state {
-            State::Upgrading { upgrade, .. } => upgrade.wants_read(),
-            State::Established(established) => established.streams.wants_read(),
-            State::Closed => true,
-        }
+        self.booking.may_read()
+            && match &self.state {
+                State::Upgrading { upgrade, .. } => upgrade.wants_read(),
+                State::Established(established) => established.streams.wants_read(),
+                State::Closed => true,
+            }
     }
 
     /// Appends bytes for the transport to `out`, at most `budget`, and returns
@@ -237,6 +247,10 @@ impl Connection {
     /// was 64 at least. Everything but time may change that.
     pub fn transmit(&mut self, now: Instant, out: &mut Vec<u8>, budget: usize) -> usize {
         let start = out.len();
+        let budget = self.booking.budget(budget);
+        if budget == 0 {
+            return 0;
+        }
         // The nonce of a private network goes first, in the clear.
         out.append(&mut self.nonce);
         let clear = out.len();
@@ -261,13 +275,14 @@ impl Connection {
             out.truncate(clear);
             self.fail(crate::security::Error::Exhausted.into());
         }
+        self.booking.sent(now, out.len() - start);
         out.len() - start
     }
 
     /// When [`Connection::handle_timeout`] is due. Early calls are harmless,
     /// late ones delay what waits for time: limits, pings, retries.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match &self.state {
+        let at = match &self.state {
             State::Upgrading { deadline, .. } => Some(*deadline),
             State::Established(established) => {
                 let drained = established.drained_at();
@@ -275,12 +290,14 @@ impl Connection {
                     Some(drained.map_or(established.ping_at, |at| at.min(established.ping_at)));
                 earliest(ping, established.streams.poll_timeout())
             }
-            State::Closed => None,
-        }
+            State::Closed => return None,
+        };
+        earliest(at, self.booking.poll_timeout())
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.booking.handle_timeout(now);
         match &mut self.state {
             State::Upgrading { deadline, .. } if now >= *deadline => {
                 self.fail(Error::HandshakeTimedOut);
@@ -402,10 +419,11 @@ impl Connection {
 
     /// Whether [`Connection::transmit`] has something to give.
     pub fn wants_transmit(&self) -> bool {
-        !self.nonce.is_empty()
+        let has_something = !self.nonce.is_empty()
             || !self.out.is_empty()
             || matches!(&self.state, State::Established(established)
-                if established.streams.yamux.wants_transmit())
+                if established.streams.yamux.wants_transmit());
+        has_something && self.booking.may_send()
     }
 
     /// Whether the transport can be closed: the end was reached, or we said
@@ -416,7 +434,7 @@ impl Connection {
             State::Established(established) => {
                 established.closing
                     && self.out.is_empty()
-                    && !established.streams.yamux.wants_transmit()
+                    && !established.streams.yamux.will_transmit()
             }
             State::Upgrading { .. } => false,
         }

@@ -33,8 +33,15 @@ const MAX_NEWS: usize = 256;
 /// News taken before the other work gets its turn.
 const BATCH: usize = 64;
 
+/// What a handle has done with the node.
+#[cfg(feature = "limits")]
+pub(super) type Act = Box<dyn FnOnce(&mut Node, Instant) + Send>;
+
 /// What a handle asks of its node.
 pub(super) enum Command {
+    /// Whatever else there is to do with the node.
+    #[cfg(feature = "limits")]
+    Use(Act),
     Listen(Box<dyn Listener>),
     Addresses(oneshot::Sender<Vec<Multiaddr>>),
     Peers(oneshot::Sender<Vec<PeerId>>),
@@ -432,6 +439,8 @@ impl Brain {
 
     fn carry_out(&mut self, now: Instant, command: Command) {
         match command {
+            #[cfg(feature = "limits")]
+            Command::Use(act) => act(&mut self.node, now),
             Command::Listen(listener) => {
                 let addresses = listener.addresses();
                 addresses.iter().for_each(|address| self.node.listening(now, address.clone()));

@@ -12,6 +12,8 @@ mod brain;
 mod connection;
 mod driver;
 mod error;
+#[cfg(feature = "limits")]
+mod limiting;
 pub mod platform;
 #[cfg(feature = "store")]
 mod storing;
@@ -33,6 +35,8 @@ use crate::swarm::DialOptions;
 
 pub use connection::Connection;
 pub use error::{NodeClosed, OpenError};
+#[cfg(feature = "limits")]
+pub use limiting::Filters;
 pub use platform::{BoxFuture, Io, Link, Listener, MaybeSend, Platform, TransportError};
 #[cfg(feature = "store")]
 pub use storing::{PeerStore, Storage, StoreError};

@@ -26,6 +26,9 @@ pub struct Config {
     /// How many connections remotes may open, by where they come from.
     #[cfg(feature = "limits")]
     pub arrivals: crate::swarm::arrivals::Arrivals,
+    /// How fast bytes may come and go: as fast as they can, unless told otherwise.
+    #[cfg(feature = "limits")]
+    pub bandwidth: crate::swarm::meter::Bandwidth,
     /// Whom the node speaks with: everyone, unless it is told otherwise.
     #[cfg(feature = "limits")]
     pub filters: crate::swarm::gate::Filters,
@@ -58,6 +61,8 @@ impl Config {
             limits: crate::swarm::limits::Limits::default(),
             #[cfg(feature = "limits")]
             arrivals: crate::swarm::arrivals::Arrivals::default(),
+            #[cfg(feature = "limits")]
+            bandwidth: crate::swarm::meter::Bandwidth::default(),
             #[cfg(feature = "limits")]
             filters: crate::swarm::gate::Filters::default(),
             max_parallel_attempts: 8,

@@ -9,14 +9,16 @@ use crate::identity::PeerId;
 use crate::swarm::arrivals::{Arrival, Gatekeeper, TooMany};
 use crate::swarm::gate::{Filters, Subject, Verdict, ip};
 use crate::swarm::limits::{ConnectionScope, Resources};
+use crate::swarm::meter::{Of, Rates};
 use crate::time::Instant;
 
-use super::{AttemptError, Config, ConnectionId, Direction, Node, Output, Refused};
+use super::{AttemptError, Config, ConnectionId, Direction, Node, Output, Refused, RefusedCounts};
 
 pub(super) struct Limiting {
     pub(super) resources: Arc<Resources>,
     keeper: Gatekeeper,
     filters: Filters,
+    pub(super) refused: RefusedCounts,
 }
 
 /// What a link holds until it is forgotten.
@@ -28,9 +30,10 @@ pub(super) struct Held {
 impl Limiting {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            resources: Resources::new(config.limits.clone()),
+            resources: Resources::new(config.limits.clone(), config.bandwidth.clone()),
             keeper: Gatekeeper::new(config.arrivals.clone(), config.max_unauthenticated),
             filters: config.filters.clone(),
+            refused: RefusedCounts::default(),
         }
     }
 
@@ -40,6 +43,15 @@ impl Limiting {
             return Err(AttemptError::Denied);
         }
         Ok(Held { scope: self.resources.connection(Direction::Outbound)?, arrival: None })
+    }
+
+    /// The remote of a connection has proved who it is; whether it may stay.
+    pub(super) fn proved(&mut self, peer: &PeerId, direction: Direction) -> bool {
+        let allowed = self.filters.allows(peer, direction);
+        if !allowed && direction == Direction::Inbound {
+            self.refused.count(Refused::Denied);
+        }
+        allowed
     }
 
     /// Whether a peer may be spoken with.
@@ -92,6 +104,11 @@ impl Node {
         self.close_denied(now);
     }
 
+    /// Changes how fast bytes may come and go, from now on.
+    pub fn set_bandwidth(&mut self, of: Of, rates: Rates) {
+        self.limiting.resources.set_bandwidth(of, rates);
+    }
+
     fn close_denied(&mut self, now: Instant) {
         let filters = &self.limiting.filters;
         let denied = self.links.iter().filter(|(_, link)| {
@@ -117,20 +134,32 @@ impl Node {
         id: ConnectionId,
         remote: &Multiaddr,
     ) -> Result<Held, Refused> {
+        let held = self.try_admit(now, id, remote);
+        held.inspect_err(|refused| self.limiting.refused.count(*refused))
+    }
+
+    fn try_admit(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        remote: &Multiaddr,
+    ) -> Result<Held, Refused> {
         let verdict = self.limiting.filters.address(remote, Direction::Inbound);
         if verdict == Some(Verdict::Deny) {
             return Err(Refused::Denied);
         }
+        if self.links.len() >= self.config.max_connections {
+            return Err(Refused::Full);
+        }
         let allowed = verdict == Some(Verdict::Allow);
-        let (arrival, displaced) =
-            self.limiting.keeper.admit(now, id.0, ip(remote), allowed).map_err(|too_many| {
-                match too_many {
-                    TooMany::Connections => Refused::AddressFull,
-                    TooMany::Rate => Refused::TooFast,
-                    TooMany::Handshakes => Refused::TooManyHandshakes,
-                }
-            })?;
+        let admitted = self.limiting.keeper.admit(now, id.0, ip(remote), allowed);
+        let (arrival, displaced) = admitted.map_err(|too_many| match too_many {
+            TooMany::Connections => Refused::AddressFull,
+            TooMany::Rate => Refused::TooFast,
+            TooMany::Handshakes => Refused::TooManyHandshakes,
+        })?;
         if let Some(displaced) = displaced {
+            self.limiting.refused.count(Refused::TooManyHandshakes);
             self.end_link(now, ConnectionId(displaced), connection::Error::Displaced);
         }
         let scope = self.limiting.resources.connection(Direction::Inbound)?;

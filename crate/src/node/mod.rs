@@ -40,7 +40,7 @@ pub use event::{
 };
 
 #[cfg(feature = "limits")]
-pub use stats::ScopeUse;
+pub use stats::{Connections, PeerStats, ProtocolStats, RefusedCounts, ScopeUse, Stats};
 
 use hosting::ProtocolId;
 use paths::Standing;
@@ -167,12 +167,12 @@ impl Node {
         now: Instant,
         remote: Multiaddr,
     ) -> Result<(ConnectionId, Connection), Refused> {
-        if self.links.len() >= self.config.max_connections {
-            return Err(Refused::Full);
-        }
         let id = ConnectionId(self.number());
         #[cfg(feature = "limits")]
         let held = self.admit(now, id, &remote)?;
+        if self.links.len() >= self.config.max_connections {
+            return Err(Refused::Full);
+        }
         if self.unauthenticated >= self.config.max_unauthenticated {
             return Err(Refused::TooManyHandshakes);
         }
@@ -362,15 +362,12 @@ impl Node {
         let Some(link) = self.links.get_mut(&id) else { return };
         (link.peer, link.standing.order) = (Some(peer), order);
         let (direction, remote, dial) = (link.direction, link.remote.clone(), link.dial.take());
-        if direction == Direction::Inbound {
-            self.unauthenticated = self.unauthenticated.saturating_sub(1);
-        }
         // A dial to oneself, by an address that did not say so.
         let refused = (peer == self.peer_id()).then_some(connection::Error::Myself);
         #[cfg(feature = "limits")]
         let refused = refused.or_else(|| {
-            let allowed = self.limiting.allows(&peer, direction);
-            (!allowed).then_some(connection::Error::Denied)
+            let denied = !self.limiting.proved(&peer, direction);
+            denied.then_some(connection::Error::Denied)
         });
         if let Some(error) = refused {
             let error = AttemptError::Connection(error);
@@ -379,6 +376,9 @@ impl Node {
             }
             self.outputs.push_back(Output::Drop(id));
             return self.link_ended(now, id, error);
+        }
+        if direction == Direction::Inbound {
+            self.unauthenticated = self.unauthenticated.saturating_sub(1);
         }
         #[cfg(feature = "limits")]
         if let Some(link) = self.links.get(&id) {

@@ -1,7 +1,8 @@
 //! What `swarm::gate`, `swarm::limits` and `swarm::meter` let the application say.
 
-use crate::node::Direction;
+use crate::node::{Direction, Stats};
 use crate::swarm::gate::{Subject, Verdict};
+use crate::swarm::meter::{Of, Rates};
 use crate::time::Instant;
 
 use super::Peer;
@@ -17,6 +18,17 @@ impl Peer {
     ) {
         self.node.set_filter(now, subject, direction, verdict);
         self.settle(now);
+    }
+
+    /// Changes how fast bytes may come and go; see
+    /// [`Node::set_bandwidth`](crate::node::Node::set_bandwidth).
+    pub fn set_bandwidth(&mut self, of: Of, rates: Rates) {
+        self.node.set_bandwidth(of, rates);
+    }
+
+    /// What the node does and holds; see [`Node::stats`](crate::node::Node::stats).
+    pub fn stats(&self, now: Instant) -> Stats {
+        self.node.stats(now)
     }
 
     /// Forgets a filter; see [`Node::remove_filter`](crate::node::Node::remove_filter).

@@ -75,6 +75,13 @@ impl Ping {
         pending.deadline.map(|_| rtt)
     }
 
+    /// An answer may come as late as `deadline`.
+    pub(super) fn postpone(&mut self, deadline: Instant) {
+        if let Some(at) = self.pending.as_mut().and_then(|pending| pending.deadline.as_mut()) {
+            *at = deadline.max(*at);
+        }
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.pending.as_ref()?.deadline
     }

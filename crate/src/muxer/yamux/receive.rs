@@ -198,6 +198,7 @@ impl Yamux {
         };
         session.unread += part.len();
         session.stats.data_in += part.len() as u64;
+        state.booking.received(session.now, part.len());
         state.recv.push(part, &mut session.pool);
         if !state.told_readable {
             state.tell(Marks::READABLE, session);

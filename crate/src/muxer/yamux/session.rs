@@ -293,7 +293,8 @@ impl Yamux {
 
     /// When [`Yamux::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.session.ping.poll_timeout(), self.session.tidy_at)
+        let session = &self.session;
+        earliest(earliest(session.ping.poll_timeout(), session.tidy_at), session.books.next())
     }
 
     /// Time has passed. Fails if a ping was not answered in time. Calls before
@@ -305,6 +306,14 @@ impl Yamux {
         if let Err(error) = session.ping.handle_timeout(now) {
             session.failed = Some(error);
             return Err(error);
+        }
+        while let Some(id) = session.books.due(now) {
+            let Some(state) = self.streams.get_mut(&id) else { continue };
+            state.booking.wake(now);
+            state.schedule(session);
+            if state.owes_window() {
+                state.schedule_control(session);
+            }
         }
         if session.tidy_at.is_some_and(|at| at <= now) {
             session.tidy_at = None;
@@ -323,6 +332,11 @@ impl Yamux {
     pub fn ping(&mut self, now: Instant) {
         self.session.now = now;
         self.session.ping.ask(now + self.session.config.ping_timeout);
+    }
+
+    /// The remote cannot be heard before `until`: its answer has so much more time.
+    pub fn postpone_ping(&mut self, until: Instant) {
+        self.session.ping.postpone(until + self.session.config.ping_timeout);
     }
 
     /// The round-trip time last measured: asked for with [`Yamux::ping`], or
@@ -362,6 +376,13 @@ impl Yamux {
                     || !session.control.is_empty()
                     || !session.fresh.is_empty()
                     || !session.ready.is_empty()))
+    }
+
+    /// Whether [`Yamux::transmit`] has something to send, now or when the rate of
+    /// its protocol allows it.
+    pub fn will_transmit(&self) -> bool {
+        let parked = |id: u32| self.streams.get(&id).is_some_and(|state| !state.booking.may_send());
+        self.wants_transmit() || self.session.books.waiting().any(parked)
     }
 
     /// What the session has done so far.

@@ -165,6 +165,7 @@ impl State {
     /// Whether the scheduler has anything to send for this stream.
     pub(super) fn has_turn(&self) -> bool {
         self.life == Life::Open
+            && self.booking.may_send()
             && (self.syn_due
                 || self.ack_due
                 || self.sendable() > 0
@@ -254,6 +255,7 @@ impl State {
             self.send.clear(&mut session.pool);
             self.set_window(INITIAL_WINDOW, session);
             self.acknowledge(session);
+            session.books.forget(self.id);
         }
         self.life = life;
     }

@@ -81,7 +81,10 @@ impl Yamux {
                 state.rst_due = false;
                 let header = Header { kind: Kind::Data, flags: Flags::RST, stream: id, length: 0 };
                 room.frame(header, NO_BODY, session);
-            } else if state.life == Life::Open && state.owes_window() {
+            } else if state.life == Life::Open
+                && state.owes_window()
+                && state.booking.may_give(session.now, id, &mut session.books)
+            {
                 state.tune_window(session);
                 let length = state.window_due();
                 state.credit_in += length;
@@ -181,7 +184,8 @@ impl State {
         session: &mut Session,
     ) -> bool {
         let turn = if alone { usize::MAX } else { self.turn as usize };
-        let wanted = self.sendable().min(session.config.max_frame).min(turn);
+        let most = session.config.max_frame.min(self.booking.slice());
+        let wanted = self.sendable().min(most).min(turn);
         let length = wanted.min(space);
         if length < wanted && (length == 0 || (length < MIN_CUT && !room.is_fresh())) {
             return false;
@@ -202,6 +206,9 @@ impl State {
         self.turn = self.turn.saturating_sub(length as u32);
         session.unsent -= length;
         session.stats.data_out += length as u64;
+        if length > 0 {
+            self.booking.sent(session.now, length, self.id, &mut session.books);
+        }
         if self.writer_waits && self.has_room(session) {
             self.writer_waits = false;
             self.tell(Marks::WRITABLE, session);

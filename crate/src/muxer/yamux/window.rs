@@ -78,7 +78,9 @@ impl State {
     fn is_affordable(&mut self, window: u32, session: &mut Session) -> bool {
         let more = (window - self.window) as usize;
         let beyond = (window - INITIAL_WINDOW) as usize;
-        session.books.cover(session.held() + more) && self.booking.set_window(beyond)
+        self.booking.may_grow()
+            && session.books.cover(session.held() + more)
+            && self.booking.set_window(beyond)
     }
 
     /// Changes the window, in the books of the session too.

@@ -2,6 +2,8 @@
 //! networks have.
 
 #[cfg(feature = "limits")]
+mod bandwidth;
+#[cfg(feature = "limits")]
 mod limits;
 mod many;
 mod paths;

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use crate::identity::PeerId;
 use crate::negotiate::Name;
 use crate::node::Direction;
+use crate::swarm::meter::{Bandwidth, Meter, Of, Rates, Way};
+use crate::time::Instant;
 
 use super::scope::{Refusals, Wanted, release, reserve};
 use super::{CONNECTION_BYTES, LimitReached, Limits, Resource, STREAM_BYTES, Scope, ScopeKind};
@@ -18,12 +20,18 @@ use super::{CONNECTION_BYTES, LimitReached, Limits, Resource, STREAM_BYTES, Scop
 /// come from the application, or are ones that it handles.
 pub const MAX_PROTOCOLS: usize = 1024;
 
+/// Whose books they share.
+const OTHERS: &str = "";
+
 /// The books of one node.
 pub(crate) struct Resources {
     pub(crate) limits: Limits,
     pub(crate) system: Scope,
     pub(crate) transient: Scope,
     pub(crate) refusals: Refusals,
+    /// What all transports carry.
+    pub(crate) meter: Meter,
+    bandwidth: Mutex<Bandwidth>,
     peers: Mutex<BTreeMap<PeerId, Weak<PeerScope>>>,
     protocols: Mutex<BTreeMap<Name, Arc<ProtocolScope>>>,
 }
@@ -33,12 +41,15 @@ pub(crate) struct PeerScope {
     resources: Arc<Resources>,
     pub(crate) peer: PeerId,
     pub(crate) scope: Scope,
+    pub(crate) meter: Meter,
     protocols: Mutex<BTreeMap<Name, Weak<ProtocolPeer>>>,
 }
 
 /// One protocol, for the life of the node.
 pub(crate) struct ProtocolScope {
     pub(crate) scope: Scope,
+    /// The data of its streams.
+    pub(crate) meter: Meter,
 }
 
 /// One peer's streams of one protocol.
@@ -55,6 +66,7 @@ pub(crate) struct ConnectionScope {
     /// Where it is counted: one of the constants below.
     counted: AtomicU8,
     peer: OnceLock<Arc<PeerScope>>,
+    pub(crate) meter: Meter,
 }
 
 const TRANSIENT: u8 = 0;
@@ -77,12 +89,14 @@ fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Resources {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(limits: Limits, bandwidth: Bandwidth) -> Arc<Self> {
         Arc::new(Self {
             limits,
             system: Scope::new(ScopeKind::System),
             transient: Scope::new(ScopeKind::Transient),
             refusals: Refusals::default(),
+            meter: Meter::new(bandwidth.all),
+            bandwidth: Mutex::new(bandwidth),
             peers: Mutex::default(),
             protocols: Mutex::default(),
         })
@@ -106,6 +120,7 @@ impl Resources {
             own,
             counted: AtomicU8::new(TRANSIENT),
             peer: OnceLock::new(),
+            meter: Meter::default(),
         }))
     }
 
@@ -122,6 +137,7 @@ impl Resources {
             resources: self.clone(),
             peer,
             scope: Scope::new(ScopeKind::Peer),
+            meter: Meter::new(lock(&self.bandwidth).peer(&peer)),
             protocols: Mutex::default(),
         });
         peers.insert(peer, Arc::downgrade(&scope));
@@ -134,23 +150,49 @@ impl Resources {
         if let Some(known) = protocols.get(name) {
             return known.clone();
         }
-        let name = if protocols.len() < MAX_PROTOCOLS { name.clone() } else { "".into() };
-        let new = || Arc::new(ProtocolScope { scope: Scope::new(ScopeKind::Protocol) });
+        let name = if protocols.len() < MAX_PROTOCOLS { name.clone() } else { OTHERS.into() };
+        let rates = lock(&self.bandwidth).protocol(&name);
+        let (scope, meter) = (Scope::new(ScopeKind::Protocol), Meter::new(rates));
+        let new = || Arc::new(ProtocolScope { scope, meter });
         protocols.entry(name).or_insert_with(new).clone()
     }
 
+    /// The protocols that have books.
+    pub(crate) fn protocols(&self) -> Vec<(Name, Arc<ProtocolScope>)> {
+        let protocols = lock(&self.protocols);
+        protocols.iter().map(|(name, scope)| (name.clone(), scope.clone())).collect()
+    }
+
+    /// The peers that have a connection.
+    pub(crate) fn peers(&self) -> Vec<Arc<PeerScope>> {
+        lock(&self.peers).values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Changes a limit on rates, for those who are there too.
+    pub(crate) fn set_bandwidth(&self, of: Of, rates: Rates) {
+        let mut bandwidth = lock(&self.bandwidth);
+        bandwidth.set(of, rates);
+        self.meter.set(bandwidth.all);
+        let bandwidth = bandwidth.clone();
+        for peer in self.peers() {
+            peer.meter.set(bandwidth.peer(&peer.peer));
+        }
+        for (name, protocol) in self.protocols() {
+            protocol.meter.set(bandwidth.protocol(&name));
+        }
+    }
+
     /// What is in use; of a kind that there are several of, the most. Connections
-    /// and streams are asked themselves.
+    /// are asked themselves.
     pub(crate) fn used(&self, scope: ScopeKind, resource: Resource) -> usize {
-        let peers = || lock(&self.peers).values().filter_map(Weak::upgrade).collect::<Vec<_>>();
         match scope {
             ScopeKind::System => self.system.used(resource),
             ScopeKind::Transient => self.transient.used(resource),
-            ScopeKind::Peer => most(peers().iter().map(|peer| peer.scope.used(resource))),
+            ScopeKind::Peer => most(self.peers().iter().map(|peer| peer.scope.used(resource))),
             ScopeKind::Protocol => {
                 most(lock(&self.protocols).values().map(|protocol| protocol.scope.used(resource)))
             }
-            ScopeKind::ProtocolPeer => most(peers().iter().flat_map(|peer| {
+            ScopeKind::ProtocolPeer => most(self.peers().iter().flat_map(|peer| {
                 let of_peer = lock(&peer.protocols).values().filter_map(Weak::upgrade).collect();
                 let of_peer: Vec<Arc<ProtocolPeer>> = of_peer;
                 of_peer.into_iter().map(|one| one.scope.used(resource)).collect::<Vec<_>>()
@@ -229,6 +271,10 @@ impl ConnectionScope {
         }
     }
 
+    pub(crate) fn used(&self, resource: Resource) -> usize {
+        self.own.used(resource)
+    }
+
     /// The scopes that it stands in, the widest first.
     fn scopes(&self) -> [&Scope; 3] {
         let middle = self.peer.get().map_or(&self.resources.transient, |peer| &peer.scope);
@@ -248,6 +294,19 @@ impl ConnectionScope {
     /// Gives memory of the connection back.
     pub(crate) fn shrink(&self, bytes: usize) {
         release(&self.scopes(), &memory(bytes));
+    }
+
+    /// `bytes` of its transport have passed: when the next may, if not at once.
+    pub(crate) fn passed(&self, way: Way, now: Instant, bytes: usize) -> Option<Instant> {
+        let own = self.meter.count(way, now, bytes);
+        let peer = self.peer.get().and_then(|peer| peer.meter.count(way, now, bytes));
+        own.max(peer).max(self.resources.meter.count(way, now, bytes))
+    }
+
+    /// How many bytes may pass before they are counted.
+    pub(crate) fn slice(&self, way: Way) -> usize {
+        let peer = self.peer.get().map_or(usize::MAX, |peer| peer.meter.slice(way));
+        peer.min(self.resources.meter.slice(way))
     }
 
     /// Books a stream whose protocol is not known yet.
@@ -284,6 +343,11 @@ impl StreamScope {
         release(&[&self.connection.resources.transient], &stream(self.inbound));
         self.protocol = Some(of_peer);
         Ok(())
+    }
+
+    /// What its protocol's streams carry.
+    pub(crate) fn meter(&self) -> Option<&Meter> {
+        self.protocol.as_ref().map(|of_peer| &of_peer.protocol.meter)
     }
 
     /// Its window, beyond the initial one, becomes `window` bytes; `false` if

@@ -8,6 +8,7 @@ use crate::identity::PeerId;
 use crate::negotiate::Name;
 use crate::node::Direction::{self, Inbound, Outbound};
 use crate::rng::Rng;
+use crate::swarm::meter::Bandwidth;
 
 fn peer(number: u64) -> PeerId {
     PeerId::random(&mut Rng::from_number(number))
@@ -29,7 +30,7 @@ fn unlimited() -> Limits {
 fn books(change: impl FnOnce(&mut Limits)) -> Arc<Resources> {
     let mut limits = unlimited();
     change(&mut limits);
-    Resources::new(limits)
+    Resources::new(limits, Bandwidth::default())
 }
 
 fn connect(

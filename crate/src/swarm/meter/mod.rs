@@ -21,8 +21,8 @@ use crate::identity::PeerId;
 use crate::negotiate::Name;
 use crate::time::Instant;
 
-use bucket::Bucket;
 pub use bucket::BURST;
+use bucket::Bucket;
 use rate::Rate;
 
 /// The most bytes a second, each way; `None` is without limit. Rates below some

@@ -13,11 +13,12 @@ use crate::swarm::limits::{
     CONNECTION_BYTES, ConnectionScope, Limits, Resource, Resources, STREAM_BYTES, STREAM_FLOOR,
     ScopeKind,
 };
+use crate::swarm::meter::Bandwidth;
 
 fn scope(change: impl FnOnce(&mut Limits)) -> (Arc<Resources>, Arc<ConnectionScope>) {
     let mut limits = Limits::node();
     change(&mut limits);
-    let books = Resources::new(limits);
+    let books = Resources::new(limits, Bandwidth::default());
     let scope = books.connection(Direction::Inbound).unwrap();
     scope.authenticated(PeerId::random(&mut Rng::from_number(1))).unwrap();
     (books, scope)
