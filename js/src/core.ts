@@ -115,8 +115,8 @@ const decoder = new TextDecoder()
 
 /** Bytes of the scratch that JavaScript fills in one go; longer input goes in pieces. */
 export const INPUT_BYTES = 256 * 1024
-/** Bytes taken for the wire in one go. */
-export const OUTPUT_BYTES = 256 * 1024
+/** Bytes taken for the wire in one go: what a stream takes from its writer at a time, in its frames. */
+export const OUTPUT_BYTES = 260 * 1024
 
 /** One peer in the module's memory, until {@link Core.free}. */
 export class Core<Raw extends RawCore = RawCore> {

@@ -53,7 +53,7 @@ export class Engine {
   touch(): void {
     if (this.#scheduled || this.#stopped) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    this.#host.defer(() => {
       this.#scheduled = false
       this.turn()
     })

@@ -56,6 +56,12 @@ export interface Host {
    * @throws {ListenError} the address cannot be had.
    */
   listen(address: string, accept: (link: Link) => void): Promise<Listening>
+  /**
+   * Runs `callback` after what runs now and before the next news of a socket;
+   * where the platform can tell, after promises that are settled already, so
+   * that what an application writes in a row leaves in one go.
+   */
+  defer(callback: () => void): void
   /** Lets the timer not keep the program alive, where that is a question. */
   unref(timer: ReturnType<typeof setTimeout>): void
   /** Checks a signature whose algorithm the core leaves to the platform. */

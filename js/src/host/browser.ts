@@ -14,6 +14,7 @@ export const browserHost: Host = {
         `a page cannot listen on ${address}: it is reached over connections that it opened`,
       ),
     ),
+  defer: (callback) => queueMicrotask(callback),
   unref: () => {},
   verify,
 }

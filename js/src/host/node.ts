@@ -19,6 +19,7 @@ const MAX_DNSADDR_DEPTH = 3
 export const nodeHost: Host = {
   dial: (address, signal) => dial(address, signal, 0),
   listen,
+  defer: (callback) => process.nextTick(callback),
   unref: (timer) => {
     if (typeof timer === 'object') timer.unref()
   },
