@@ -8,6 +8,8 @@
 
 mod ciphers;
 mod records;
+#[cfg(feature = "full")]
+mod store;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -40,6 +42,12 @@ pub struct Core {
     output: Vec<u8>,
     /// Where the last call's output is: in `output`, or in a stream's own buffer.
     output_at: usize,
+    /// Entries of an earlier run, until they are restored.
+    #[cfg(feature = "full")]
+    stored: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What is to change of a peer.
+    #[cfg(feature = "full")]
+    patch: polypeer::swarm::store::Patch,
 }
 
 #[wasm_bindgen]
@@ -69,6 +77,10 @@ impl Core {
             input: Vec::new(),
             output: Vec::new(),
             output_at: 0,
+            #[cfg(feature = "full")]
+            stored: Vec::new(),
+            #[cfg(feature = "full")]
+            patch: polypeer::swarm::store::Patch::default(),
         })
     }
 
@@ -293,6 +305,8 @@ impl Core {
             self.peer.touched(instant(now), connection);
         }
         while let Some(output) = self.peer.poll_output() {
+            #[cfg(feature = "full")]
+            store::record(&mut Records(&mut self.output), &output);
             record(&mut Records(&mut self.output), output);
         }
         self.output_at = self.output.as_ptr() as usize;

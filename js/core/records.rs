@@ -32,6 +32,14 @@ pub(crate) enum Tag {
     Reset = 16,
     Pinged = 17,
     Addresses = 18,
+    #[cfg(feature = "full")]
+    Store = 40,
+    #[cfg(feature = "full")]
+    PeerUpdated = 41,
+    #[cfg(feature = "full")]
+    PeerForgotten = 42,
+    #[cfg(feature = "full")]
+    Bootstrapped = 43,
 }
 
 /// Why something failed, as far as programs care; the order is that of `src/core.ts`.
@@ -63,7 +71,6 @@ impl Records<'_> {
 
     /// The record of a part, which JavaScript may not know: with its length.
     #[cfg(feature = "full")]
-    #[expect(dead_code)]
     pub(crate) fn part(&mut self, tag: Tag, body: impl FnOnce(&mut Records<'_>)) {
         let mut bytes = Vec::new();
         body(&mut Records(&mut bytes));

@@ -8,7 +8,7 @@ import type { NodeImpl } from './node.js'
 import type { NodeOptions, WasmSource } from './types.js'
 
 /** What an entry point brings. */
-export interface Platform<Raw extends RawCore, Node extends NodeImpl> {
+export interface Platform<Raw extends RawCore, Node extends NodeImpl, Options extends NodeOptions = NodeOptions> {
   readonly host: Host
   readonly bindings: Bindings<Raw>
   /** The kind of node that is made. */
@@ -19,6 +19,8 @@ export interface Platform<Raw extends RawCore, Node extends NodeImpl> {
   ) => Node
   /** Where the module is, if the options do not say. */
   wasm(): WasmSource | Promise<WasmSource>
+  /** What a kind of node does with its own options before it listens. */
+  prepare?(node: Node, options: Options): Promise<void>
   /** Whether the module is to leave large frames to `ciphers.ts`. */
   readonly hostCiphers: boolean
 }
@@ -26,9 +28,13 @@ export interface Platform<Raw extends RawCore, Node extends NodeImpl> {
 const SEED_BYTES = 32
 
 /** Makes a node on `platform`. */
-export async function createNodeOn<Raw extends RawCore, Node extends NodeImpl>(
-  platform: Platform<Raw, Node>,
-  options: NodeOptions,
+export async function createNodeOn<
+  Raw extends RawCore,
+  Node extends NodeImpl,
+  Options extends NodeOptions = NodeOptions,
+>(
+  platform: Platform<Raw, Node, Options>,
+  options: Options,
 ): Promise<Node> {
   options.signal?.throwIfAborted()
   if (options.privateKey !== undefined && options.keyStore !== undefined) {
@@ -49,6 +55,7 @@ export async function createNodeOn<Raw extends RawCore, Node extends NodeImpl>(
     throw new KeyError('the private key cannot be read: it is to be in the protobuf encoding')
   const node = new platform.Node(new Core(raw, memory), platform.host, privateKey)
   try {
+    await platform.prepare?.(node, options)
     for (const address of options.listen ?? []) await node.listen(address)
     options.signal?.throwIfAborted()
   } catch (error) {
@@ -59,8 +66,8 @@ export async function createNodeOn<Raw extends RawCore, Node extends NodeImpl>(
 }
 
 /** Makes a new Ed25519 private key on `platform`. */
-export async function generateKeyOn<Raw extends RawCore, Node extends NodeImpl>(
-  platform: Platform<Raw, Node>,
+export async function generateKeyOn<Raw extends RawCore>(
+  platform: Pick<Platform<Raw, NodeImpl>, 'bindings' | 'wasm'>,
 ): Promise<Uint8Array> {
   await load(platform.bindings, platform.wasm)
   return newKey(platform.bindings)

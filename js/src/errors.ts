@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'ERR_LIMIT'
   | 'ERR_LISTEN'
   | 'ERR_LOAD'
+  | 'ERR_PEER_STORE'
   | 'ERR_PROTOCOL'
   | 'ERR_PROTOCOL_NOT_SUPPORTED'
   | 'ERR_STREAM_CLOSED'
@@ -75,6 +76,15 @@ export class KeyError extends PolypeerError {
 
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_KEY', message, options)
+  }
+}
+
+/** The storage of a peer store cannot be read or written: a full disk, a forbidden database. */
+export class PeerStoreError extends PolypeerError {
+  override name = 'PeerStoreError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_PEER_STORE', message, options)
   }
 }
 

@@ -1,14 +1,93 @@
 /** The node with all its parts; `polypeer/mini` goes without them. */
 
 import type { Core as FullCore } from '../generated/core.js'
-import type { Core } from './core.js'
+import { type Core, now, type Records } from './core.js'
+import type { PeerStoreError } from './errors.js'
+import { emit } from './events.js'
+import { errorOf } from './failures.js'
 import type { Host } from './host.js'
 import { NodeImpl } from './node.js'
-import type { PeerNode } from './types.js'
+import { PeerStoreImpl, StoreWriter } from './store/peer-store.js'
+import type { PeerStore } from './store/types.js'
+import type { FullNodeOptions, PeerNode } from './types.js'
+
+/** How often the peer store is written down, in milliseconds: what a sudden end loses. */
+const JOURNAL_MS = 5_000
+/** Peers that proved stable which a start begins with. */
+const REMEMBERED = 8
+const BOOTSTRAP_TARGET = 4
 
 /** See {@link PeerNode}. */
 export class FullNode extends NodeImpl implements PeerNode {
+  readonly peerStore: PeerStore
+  readonly #core: Core<FullCore>
+  #writer: StoreWriter | undefined
+  readonly #onHide = (): void => this.#flush()
+
   constructor(core: Core<FullCore>, host: Host, privateKey: Uint8Array) {
     super(core, host, privateKey)
+    this.#core = core
+    this.peerStore = new PeerStoreImpl({ core, touch: () => this.engine.touch() })
+  }
+
+  /** Does what `options` say before the node listens. */
+  static async prepare(node: FullNode, options: FullNodeOptions): Promise<void> {
+    await node.#prepare(options)
+  }
+
+  async #prepare({ peerStore, bootstrap, publicBootstrap, bootstrapTarget }: FullNodeOptions): Promise<void> {
+    const { raw } = this.#core
+    const page = typeof document !== 'undefined' || typeof WorkerGlobalScope !== 'undefined'
+    const result = raw.configure_store(
+      Date.now() - performance.now(),
+      page,
+      peerStore === undefined ? -1 : JOURNAL_MS,
+      (bootstrap ?? []).join('\n'),
+      publicBootstrap ?? false,
+      bootstrap === undefined ? 0 : REMEMBERED,
+      bootstrapTarget ?? BOOTSTRAP_TARGET,
+    )
+    if (result < 0) throw errorOf(this.#core.failure(result), bootstrap)
+    if (peerStore !== undefined) {
+      const failed = (error: PeerStoreError): void => emit(this, 'peerstore:error', error)
+      this.#writer = new StoreWriter(peerStore, failed)
+      for (const [key, value] of await peerStore.load()) raw.stored(key, value)
+      raw.restore(now())
+      // The last moment of a page at which something can still be begun.
+      if (page) globalThis.addEventListener('pagehide', this.#onHide)
+    }
+    this.engine.touch()
+  }
+
+  protected override onPart(kind: number, body: Records): void {
+    switch (kind) {
+      case 40: {
+        const key = body.range().slice()
+        const put = body.byte() === 1
+        this.#writer?.push({ key, value: put ? body.range().slice() : undefined })
+        break
+      }
+      case 41:
+        emit(this, 'peer:update', body.text())
+        break
+      case 42:
+        emit(this, 'peer:forget', body.text())
+        break
+      case 43:
+        emit(this, 'bootstrap', { peers: body.number() })
+    }
+  }
+
+  protected override async onClosing(): Promise<void> {
+    if (this.#writer === undefined) return
+    globalThis.removeEventListener?.('pagehide', this.#onHide)
+    this.#flush()
+    await this.#writer.close()
+  }
+
+  /** Writes down what has changed, without waiting for its time. */
+  #flush(): void {
+    this.#core.raw.flush_store(now())
+    this.engine.turn()
   }
 }

@@ -163,6 +163,7 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
       connection.onEnding()
       this.#onDisconnected(connection, { cause: 'closed', message: 'the node was closed' })
     }
+    await this.onClosing()
     this.engine.stop()
     for (const done of this.#pings.values()) done(undefined)
     this.#pings.clear()
@@ -250,6 +251,9 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
         this.onPart(event.kind, event.body)
     }
   }
+
+  /** What a part has to do before the end. */
+  protected async onClosing(): Promise<void> {}
 
   /** News of a part that a {@link MiniNode} does not have. */
   protected onPart(_kind: number, _body: Records): void {}

@@ -1,8 +1,9 @@
 /** What the package promises: the node, its connections and their streams. */
 
 import type { AbortOptions } from './abort.js'
-import type { PolypeerError } from './errors.js'
+import type { PeerStoreError, PolypeerError } from './errors.js'
 import type { TypedEventTarget } from './events.js'
+import type { PeerStorage, PeerStore } from './store/types.js'
 
 /**
  * A peer's name: the hash of its public key, as text (`12D3KooW…`, `Qm…` or
@@ -47,6 +48,24 @@ export interface NodeOptions {
   readonly signal?: AbortSignal
 }
 
+/** How a node with all its parts is made. */
+export interface FullNodeOptions extends NodeOptions {
+  /**
+   * Keeps what is known of peers between runs: `filePeerStore(path)` in Node,
+   * `indexedDbPeerStore(name)` in pages. Default: in memory only.
+   */
+  readonly peerStore?: PeerStorage
+  /**
+   * Addresses of peers to begin with. If the option is there, be it empty, peers
+   * that proved stable in earlier runs are begun with too. Default: nobody.
+   */
+  readonly bootstrap?: readonly Multiaddr[]
+  /** Begins with the well-known peers of the public libp2p network too. Default: false. */
+  readonly publicBootstrap?: boolean
+  /** How many peers to begin with. Default: 4. */
+  readonly bootstrapTarget?: number
+}
+
 /** Where the WebAssembly module comes from. */
 export type WasmSource = string | URL | Response | ArrayBuffer | Uint8Array | WebAssembly.Module
 
@@ -84,6 +103,14 @@ export interface NodeEvents {
   'peer:identify': PeerInfo
   /** {@link PeerNode.addresses} changed. */
   'addresses:change': readonly Multiaddr[]
+  /** The peer store knows something new of a peer. */
+  'peer:update': PeerId
+  /** The peer store knows nothing of a peer any more. */
+  'peer:forget': PeerId
+  /** The peer store could not be written down; in memory it goes on. */
+  'peerstore:error': PeerStoreError
+  /** Peers to begin with were dialed; so many are connected now. */
+  'bootstrap': { readonly peers: number }
   /** A protocol handler threw or rejected; its stream was reset. */
   'handler:error': { readonly protocol: string; readonly stream: Stream; readonly error: unknown }
 }
@@ -91,7 +118,10 @@ export interface NodeEvents {
 /**
  * A libp2p peer with all its parts. Made by `createNode`.
  */
-export interface PeerNode extends MiniNode {}
+export interface PeerNode extends MiniNode {
+  /** What is known of peers. */
+  readonly peerStore: PeerStore
+}
 
 /**
  * A libp2p peer: it dials others and takes their streams. Made by `createNode`

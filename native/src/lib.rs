@@ -11,6 +11,7 @@ mod memory;
 mod platform;
 mod resolve;
 pub mod service;
+pub mod store;
 mod tcp;
 mod tls;
 mod websocket;

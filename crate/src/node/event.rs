@@ -153,6 +153,13 @@ pub enum Event {
         /// The peer.
         peer: PeerId,
     },
+    /// The bootstrap list did what it could: see
+    /// [`bootstrap`](crate::swarm::store::bootstrap).
+    #[cfg(feature = "store")]
+    Bootstrapped {
+        /// Peers that are connected now.
+        peers: usize,
+    },
     /// The host could not write the peer store down; what it holds in memory stays.
     #[cfg(feature = "store")]
     StoreFailed {

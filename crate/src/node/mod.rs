@@ -74,6 +74,8 @@ pub struct Node {
     store: crate::swarm::store::PeerStore,
     #[cfg(feature = "limits")]
     limiting: limiting::Limiting,
+    #[cfg(feature = "store")]
+    bootstrap: crate::swarm::store::bootstrap::Bootstrap,
 }
 
 struct Link {
@@ -106,6 +108,8 @@ impl Node {
             store: Self::new_store(&config),
             #[cfg(feature = "limits")]
             limiting: limiting::Limiting::new(&config),
+            #[cfg(feature = "store")]
+            bootstrap: Self::new_bootstrap(&config, &mut rng),
             config,
             handlers: Arc::default(),
             links: Map::new(),
@@ -243,7 +247,7 @@ impl Node {
         let ids = self.protocol_ids();
         let protocols = ids.into_iter().filter_map(|id| self.protocol(id).poll_timeout()).min();
         #[cfg(feature = "store")]
-        let protocols = earliest(protocols, self.store.poll_timeout());
+        let protocols = earliest(protocols, self.store_timeout());
         earliest(protocols, self.dials.poll_timeout())
     }
 
@@ -256,7 +260,7 @@ impl Node {
         }
         self.time_dials(now);
         #[cfg(feature = "store")]
-        self.store.handle_timeout(now);
+        self.time_store(now);
     }
 
     /// What the host is to do next.

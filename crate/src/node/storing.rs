@@ -3,16 +3,30 @@
 use core::time::Duration;
 
 use crate::address::Multiaddr;
-use crate::identity::PeerId;
-use crate::identity::PeerRecord;
+use crate::connection;
+use crate::identity::{PeerId, PeerRecord};
+use crate::rng::Rng;
+use crate::swarm::store::bootstrap::{Bootstrap, Candidate, Step};
 use crate::swarm::store::{Notice, Patch, PatchError, PeerStore, Restored};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
-use super::{Config, Direction, Event, Node, Output};
+use super::{Config, DialId, Direction, Event, Node, Output};
 
 impl Node {
     pub(super) fn new_store(config: &Config) -> PeerStore {
         PeerStore::new(config.store.clone(), config.connection.keypair.peer_id())
+    }
+
+    pub(super) fn new_bootstrap(config: &Config, rng: &mut Rng) -> Bootstrap {
+        Bootstrap::new(config.store.bootstrap.clone(), rng.fork())
+    }
+
+    /// Begins anew with an empty store that behaves as `config` says: for hosts
+    /// that learn how when the node is made already.
+    pub fn configure_store(&mut self, config: crate::swarm::store::Config) {
+        self.config.store = config;
+        self.store = Self::new_store(&self.config);
+        self.bootstrap = Self::new_bootstrap(&self.config, &mut self.rng);
     }
 
     /// What is known of peers.
@@ -26,7 +40,9 @@ impl Node {
         now: Instant,
         entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
     ) -> Restored {
-        self.store.restore(now, entries)
+        let report = self.store.restore(now, entries);
+        self.bootstrap.restored(!self.store.stable(1).is_empty());
+        report
     }
 
     /// Changes what the application knows of a peer; see [`PeerStore::patch`].
@@ -85,13 +101,50 @@ impl Node {
                 let dialed = (*direction == Direction::Outbound).then_some(remote);
                 self.store.connected(now, peer, dialed);
             }
-            Event::Disconnected { peer, .. } => self.store.disconnected(now, peer),
+            Event::Disconnected { peer, reason, .. } => {
+                self.store.disconnected(now, peer);
+                let ours = *reason == connection::Error::ClosedHere;
+                self.bootstrap.lost(now, peer, ours, self.peers.len());
+            }
+            Event::Dialed { dial, peer, .. } => self.bootstrap.dialed(now, *dial, Some(peer)),
+            Event::DialFailed { dial, .. } => self.bootstrap.dialed(now, *dial, None),
             Event::Identified { connection, peer, info } => {
                 if let Some(link) = self.links.get(connection) {
                     self.store.identified(now, peer, &link.remote, info);
                 }
             }
             _ => {}
+        }
+    }
+
+    pub(super) fn store_timeout(&self) -> Option<Instant> {
+        earliest(self.store.poll_timeout(), self.bootstrap.poll_timeout())
+    }
+
+    pub(super) fn time_store(&mut self, now: Instant) {
+        self.store.handle_timeout(now);
+        while self.bootstrap.is_due(now) {
+            self.go_on_bootstrapping(now);
+        }
+    }
+
+    fn go_on_bootstrapping(&mut self, now: Instant) {
+        loop {
+            let is_connected = |peer: &PeerId| self.peers.contains_key(peer);
+            let (connected, stable) = (self.peers.len(), self.bootstrap.remembered());
+            let stable = || self.store.stable(stable);
+            let (step, candidate) = self.bootstrap.step(now, connected, is_connected, stable);
+            if let Some(candidate) = candidate {
+                let Candidate { peer, addresses } = candidate.clone();
+                // The number that the dial is about to get: its end may come at once.
+                self.bootstrap.dialing(DialId(self.next_id + 1), candidate);
+                self.dial(now, peer, addresses);
+            }
+            match step {
+                Step::Dial => {}
+                Step::Over => return self.emit(Event::Bootstrapped { peers: connected }),
+                Step::Wait => return,
+            }
         }
     }
 

@@ -4,12 +4,18 @@ use core::time::Duration;
 
 use crate::address::Multiaddr;
 use crate::identity::PeerId;
-use crate::swarm::store::{Patch, PatchError, Restored};
+use crate::swarm::store::{Config, Patch, PatchError, Restored};
 use crate::time::Instant;
 
 use super::Peer;
 
 impl Peer {
+    /// Begins anew with an empty store; see
+    /// [`Node::configure_store`](crate::node::Node::configure_store).
+    pub fn configure_store(&mut self, config: Config) {
+        self.node.configure_store(config);
+    }
+
     /// Takes what an earlier run wrote down; see [`Node::restore`](crate::node::Node::restore).
     pub fn restore(
         &mut self,

@@ -5,14 +5,18 @@ import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
 import { UnsupportedError } from '../errors.js'
 import { FullNode } from '../full.js'
 import { browserHost } from '../host/browser.js'
-import type { KeyStore, NodeOptions, PeerNode } from '../types.js'
+import type { PeerStorage } from '../store/types.js'
+import type { FullNodeOptions, KeyStore, PeerNode } from '../types.js'
 
 export * from '../index.js'
+export { indexedDbPeerStore } from '../store/indexeddb.js'
+export type * from '../store/types.js'
 
-const platform: Platform<Core, FullNode> = {
+const platform: Platform<Core, FullNode, FullNodeOptions> = {
   host: browserHost,
   bindings: { initSync, Core },
   Node: FullNode,
+  prepare: FullNode.prepare,
   wasm: () => new URL('../../generated/core_bg.wasm', import.meta.url),
   hostCiphers: false,
 }
@@ -30,7 +34,7 @@ const platform: Platform<Core, FullNode> = {
  * console.log(node.peerId)
  * ```
  */
-export function createNode(options: NodeOptions = {}): Promise<PeerNode> {
+export function createNode(options: FullNodeOptions = {}): Promise<PeerNode> {
   return createNodeOn(platform, options)
 }
 
@@ -54,4 +58,13 @@ export function generateKey(): Promise<Uint8Array> {
  */
 export function fileKeyStore(_path: string): KeyStore {
   throw new UnsupportedError('a page has no files: use indexedDbKeyStore')
+}
+
+/**
+ * Keeps what is known of peers in a file: in Node only.
+ *
+ * @throws {UnsupportedError} always, in a page or worker: use `indexedDbPeerStore`.
+ */
+export function filePeerStore(_path: string): PeerStorage {
+  throw new UnsupportedError('a page has no files: use indexedDbPeerStore')
 }

@@ -8,22 +8,26 @@ import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
 import { FullNode } from '../full.js'
 import { nodeHost } from '../host/node.js'
 import { nodeCiphers } from '../host/node-ciphers.js'
-import type { NodeOptions, PeerNode } from '../types.js'
+import type { FullNodeOptions, PeerNode } from '../types.js'
 
 export * from '../index.js'
+export { indexedDbPeerStore } from '../store/indexeddb.js'
+export type * from '../store/types.js'
 export { fileKeyStore } from '../keys/file.js'
+export { filePeerStore } from '../store/file.js'
 
 install(nodeCiphers)
 
-const platform: Platform<Core, FullNode> = {
+const platform: Platform<Core, FullNode, FullNodeOptions> = {
   host: nodeHost,
   bindings: { initSync, Core },
   Node: FullNode,
+  prepare: FullNode.prepare,
   wasm: () => readFile(new URL('../../generated/core_bg.wasm', import.meta.url)),
   hostCiphers: true,
 }
 
-export async function createNode(options: NodeOptions = {}): Promise<PeerNode> {
+export async function createNode(options: FullNodeOptions = {}): Promise<PeerNode> {
   return createNodeOn(platform, await withFile(options))
 }
 
@@ -32,7 +36,7 @@ export function generateKey(): Promise<Uint8Array> {
 }
 
 /** Node's `fetch` reads no files: a module that is one is read here. */
-async function withFile(options: NodeOptions): Promise<NodeOptions> {
+async function withFile(options: FullNodeOptions): Promise<FullNodeOptions> {
   const { wasm } = options
   if (!(typeof wasm === 'string' || wasm instanceof URL) || !String(wasm).startsWith('file:')) return options
   return { ...options, wasm: await readFile(fileURLToPath(wasm)) }

@@ -8,14 +8,17 @@ import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
 import { LoadError } from '../errors.js'
 import { FullNode } from '../full.js'
 import { browserHost } from '../host/browser.js'
-import type { NodeOptions, PeerNode, WasmSource } from '../types.js'
+import type { FullNodeOptions, PeerNode, WasmSource } from '../types.js'
 
 export * from '../index.js'
+export { indexedDbPeerStore } from '../store/indexeddb.js'
+export type * from '../store/types.js'
 
-const platform: Platform<Core, FullNode> = {
+const platform: Platform<Core, FullNode, FullNodeOptions> = {
   host: browserHost,
   bindings: { initSync, Core },
   Node: FullNode,
+  prepare: FullNode.prepare,
   wasm: () => {
     throw new LoadError('polypeer/slim brings no module: give it with createNode({ wasm })')
   },
@@ -23,7 +26,7 @@ const platform: Platform<Core, FullNode> = {
 }
 
 /** Makes a node of the module that `options.wasm` names. */
-export function createNode(options: NodeOptions & { readonly wasm: WasmSource }): Promise<PeerNode> {
+export function createNode(options: FullNodeOptions & { readonly wasm: WasmSource }): Promise<PeerNode> {
   return createNodeOn(platform, options)
 }
 

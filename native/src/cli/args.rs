@@ -69,6 +69,15 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(super) listen: Vec<Multiaddr>,
 
+    /// Remember peers here from one start to the next
+    /// [default: beside the key, with .peers.redb behind its name]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_store")]
+    pub(super) store: Option<PathBuf>,
+
+    /// Remember nobody.
+    #[arg(long)]
+    pub(super) no_store: bool,
+
     /// Serve /perf/1.0.0 too, which lets anybody make this server work: only for
     /// networks that are trusted.
     #[arg(long)]

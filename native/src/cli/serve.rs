@@ -1,6 +1,7 @@
 //! `polypeer serve`.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +12,7 @@ use polypeer::facade::Node;
 use polypeer::facade::platform::TransportError;
 use polypeer::node::{Config, Direction, Event};
 use polypeer_native::service::{echo, perf, room};
+use polypeer_native::store::FileStore;
 use polypeer_native::{Native, Options, ServerCertificate, keys};
 use serde_json::json;
 
@@ -44,7 +46,11 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     let mut config = Config::new(loaded.keypair);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     config.first_sequence = u64::try_from(since.as_millis()).unwrap_or_default();
-    let node = Node::start(Arc::new(host), config);
+    let host = Arc::new(host);
+    let node = match storage(&arguments, &path, output) {
+        Some(storage) => Node::start_stored(host, config, Box::new(storage)),
+        None => Node::start(host, config),
+    };
     let mut events = node.events();
     echo::serve(&node);
     room::serve(&node);
@@ -70,6 +76,31 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     }
     output.print(json!({ "event": "closed" }), || "Closed".into());
     Ok(())
+}
+
+/// The file that peers are remembered in. A server without it is one all the same.
+fn storage(arguments: &Serve, key: &Path, output: Output) -> Option<FileStore> {
+    if arguments.no_store {
+        return None;
+    }
+    let path = arguments.store.clone().unwrap_or_else(|| {
+        let mut name = key.as_os_str().to_owned();
+        name.push(".peers.redb");
+        name.into()
+    });
+    match FileStore::open_or_replace(&path) {
+        Ok((storage, aside)) => {
+            if let Some(aside) = aside {
+                let text = "the store of peers was damaged and is begun anew; it is now";
+                output.warn(&format!("{text} {}", aside.display()));
+            }
+            Some(storage)
+        }
+        Err(error) => {
+            output.warn(&format!("peers will not be remembered: {error}"));
+            None
+        }
+    }
 }
 
 /// Listens where asked to, or by default where this machine can.
@@ -127,6 +158,9 @@ fn report(event: &Event, output: Output) {
                 "event": "disconnected", "peer": peer.to_string(), "reason": reason.to_string(),
             });
             output.print(value, || format!("- {peer}: {reason}"));
+        }
+        Event::StoreFailed { reason } => {
+            output.warn(&format!("peers could not be written down: {reason}"));
         }
         _ => {}
     }

@@ -1,6 +1,8 @@
 //! Whole peers in the simulator: what a user counts on, under conditions that
 //! networks have.
 
+#[cfg(feature = "store")]
+mod bootstrap;
 #[cfg(feature = "limits")]
 mod bandwidth;
 #[cfg(feature = "limits")]

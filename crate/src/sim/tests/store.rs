@@ -6,7 +6,7 @@ use crate::swarm::store::Source;
 
 /// Keeps what it is told.
 #[derive(Default)]
-struct Log(Vec<News>);
+pub(super) struct Log(pub(super) Vec<News>);
 
 impl Application for Log {
     fn handle(&mut self, _: &mut Peer, _: Instant, news: News) {

@@ -17,7 +17,6 @@ pub const MAX_DISCOVERY_TTL: Duration = Duration::from_secs(24 * 3600);
 /// How much the store keeps, and whether it is written down. Plain data with
 /// defaults for a server; [`Config::page`] has those for a page.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Config {
     /// The Unix time in milliseconds at the zero of the host's clock, so that
     /// times that are written down mean the same after a restart. Zero, in the
@@ -39,6 +38,8 @@ pub struct Config {
     /// Write changes down, at most this often: they come out as
     /// [`Change`](super::Change)s. `None`, the default, keeps all in memory.
     pub journal: Option<Duration>,
+    /// With whom to begin.
+    pub bootstrap: super::bootstrap::Config,
 }
 
 impl Default for Config {
@@ -52,6 +53,7 @@ impl Default for Config {
             max_metadata: 16 << 10,
             max_tags: 32,
             journal: None,
+            bootstrap: super::bootstrap::Config::default(),
         }
     }
 }

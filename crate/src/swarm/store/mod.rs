@@ -17,6 +17,7 @@
 //! a connection goes first: by hearsay, then met, then such as the application
 //! has something about; among equals the one seen longest ago.
 
+pub mod bootstrap;
 mod codec;
 mod config;
 mod entry;
@@ -44,6 +45,10 @@ use journal::{Journal, Key};
 
 /// A connection that lasts as long counts as stable.
 pub const STABLE_SESSION: Duration = Duration::from_secs(10 * 60);
+/// So many of them make a peer one to begin with at the next start.
+pub const STABLE_SESSIONS: u32 = 2;
+/// And so does this time in all.
+const STABLE_TIME: Duration = Duration::from_secs(24 * 3600);
 /// How often what has expired is looked for, when the store is used at all.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the entries of connected peers are brought up to date, so that a
@@ -185,6 +190,19 @@ impl PeerStore {
 
     pub(crate) fn now(&self) -> Instant {
         self.now
+    }
+
+    /// At most `count` peers that proved stable and may be reached, the best first:
+    /// those that stayed connected for [`STABLE_SESSION`] at least
+    /// [`STABLE_SESSIONS`] times, or for a day in all.
+    pub fn stable(&self, count: usize) -> Vec<PeerId> {
+        let proved = |entry: &Entry| {
+            let long = entry.connected_millis >= millis(STABLE_TIME);
+            (long || entry.stable_sessions >= STABLE_SESSIONS) && !entry.addresses.is_empty()
+        };
+        let mut list: Vec<_> = self.iter().filter(|(_, entry)| proved(entry)).collect();
+        list.sort_by_key(|(_, entry)| (entry.failures, core::cmp::Reverse(entry.connected_millis)));
+        list.into_iter().take(count).map(|(peer, _)| *peer).collect()
     }
 
     /// The Unix time in milliseconds, as of the last call that told the time.
