@@ -8,7 +8,11 @@ import type { NodeImpl } from './node.js'
 import type { NodeOptions, WasmSource } from './types.js'
 
 /** What an entry point brings. */
-export interface Platform<Raw extends RawCore, Node extends NodeImpl, Options extends NodeOptions = NodeOptions> {
+export interface Platform<
+  Raw extends RawCore,
+  Node extends NodeImpl,
+  Options extends NodeOptions = NodeOptions,
+> {
   readonly host: Host
   readonly bindings: Bindings<Raw>
   /** The kind of node that is made. */
@@ -32,10 +36,7 @@ export async function createNodeOn<
   Raw extends RawCore,
   Node extends NodeImpl,
   Options extends NodeOptions = NodeOptions,
->(
-  platform: Platform<Raw, Node, Options>,
-  options: Options,
-): Promise<Node> {
+>(platform: Platform<Raw, Node, Options>, options: Options): Promise<Node> {
   options.signal?.throwIfAborted()
   if (options.privateKey !== undefined && options.keyStore !== undefined) {
     throw new InvalidArgumentError('give privateKey or keyStore, not both')

@@ -37,7 +37,7 @@ export class FullNode extends NodeImpl implements PeerNode {
 
   async #prepare({ peerStore, bootstrap, publicBootstrap, bootstrapTarget }: FullNodeOptions): Promise<void> {
     const { raw } = this.#core
-    const page = typeof document !== 'undefined' || typeof WorkerGlobalScope !== 'undefined'
+    const page = 'document' in globalThis || 'WorkerGlobalScope' in globalThis
     const result = raw.configure_store(
       Date.now() - performance.now(),
       page,

@@ -110,7 +110,7 @@ export interface NodeEvents {
   /** The peer store could not be written down; in memory it goes on. */
   'peerstore:error': PeerStoreError
   /** Peers to begin with were dialed; so many are connected now. */
-  'bootstrap': { readonly peers: number }
+  bootstrap: { readonly peers: number }
   /** A protocol handler threw or rejected; its stream was reset. */
   'handler:error': { readonly protocol: string; readonly stream: Stream; readonly error: unknown }
 }

@@ -130,6 +130,15 @@ describe('Chromium', { timeout: 180_000 }, () => {
     })
   }
 
+  it('remembers peers over reloads of its page', async () => {
+    for (const note of ['first', 'second']) {
+      const peer = await places.page('remember', node.addresses, 'peers', note)
+      await page.reload()
+      await page.waitForFunction('globalThis.isReady')
+      assert.deepEqual(await places.page('recall', 'peers', peer), { note, peer: node.peerId })
+    }
+  })
+
   it('page and worker share an identity of one name', async () => {
     assert.equal(await places.page('identity', 'kept'), await places.worker('identity', 'kept'))
   })

@@ -16,6 +16,17 @@ const PEERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("peers");
 /// is read once.
 const CACHE: usize = 1 << 20;
 
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// An error of the database, which is a large one.
+struct Trouble(Box<redb::Error>);
+
+impl<E: Into<redb::Error>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self(Box::new(error.into()))
+    }
+}
+
 /// Why a file is of no use as a peer store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -81,10 +92,10 @@ impl FileStore {
         drop(options.open(path).map_err(io)?);
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE).create_with_file_format_v3(true);
-        let database = builder.create(path).map_err(|error| failure(path, error))?;
+        let database = builder.create(path).map_err(|error| failure(path, error.into()))?;
         let store = Self { database: Arc::new(database) };
         // The table is there from now on.
-        store.commit(Vec::new()).map_err(|error| failure(path, error))?;
+        store.commit(Vec::new()).map_err(|error| failure(path, *error.0))?;
         Ok(store)
     }
 
@@ -105,7 +116,7 @@ impl FileStore {
         }
     }
 
-    fn commit(&self, changes: Vec<Change>) -> Result<(), redb::Error> {
+    fn commit(&self, changes: Vec<Change>) -> Result<(), Trouble> {
         let transaction = self.database.begin_write()?;
         {
             let mut table = transaction.open_table(PEERS)?;
@@ -119,7 +130,7 @@ impl FileStore {
         Ok(transaction.commit()?)
     }
 
-    fn read(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
+    fn read(&self) -> Result<Entries, Trouble> {
         let table = self.database.begin_read()?.open_table(PEERS)?;
         let mut entries = Vec::new();
         for entry in table.iter()? {
@@ -142,16 +153,16 @@ impl Storage for FileStore {
         let task = tokio::task::spawn_blocking(move || store.commit(changes));
         Box::pin(async move {
             match task.await {
-                Ok(result) => result.map_err(|error| error.to_string()),
+                Ok(result) => result.map_err(|error| error.0.to_string()),
                 Err(error) => Err(error.to_string()),
             }
         })
     }
 }
 
-fn failure(path: &Path, error: impl Into<redb::Error>) -> StoreError {
+fn failure(path: &Path, error: redb::Error) -> StoreError {
     let path = path.to_owned();
-    match error.into() {
+    match error {
         redb::Error::DatabaseAlreadyOpen => StoreError::InUse(path),
         redb::Error::UpgradeRequired(_) => StoreError::Version(path),
         redb::Error::Io(source) if !is_about_content(&source) => StoreError::Io { path, source },

@@ -254,6 +254,44 @@ fn what_a_peer_does_not_offer_fails_with_a_hint() {
 }
 
 #[test]
+fn a_server_begins_with_peers_and_remembers_them_over_a_sudden_end() {
+    let home = tempfile::tempdir().unwrap();
+    let (_first, listening) = Server::start(home.path(), &LOOPBACK);
+    let peer = listening["peer"].as_str().unwrap().to_owned();
+    let to = addresses(&listening).remove(0);
+    let other = home.path().join("other");
+    let key = ["--key", other.to_str().unwrap()];
+    let begin = ["--bootstrap", &to];
+    let (mut second, _) = Server::start(home.path(), &[&LOOPBACK[..], &key, &begin].concat());
+    let connected = second.next().unwrap();
+    assert_eq!(connected["event"], "connected");
+    assert_eq!(connected["peer"], peer);
+    assert_eq!(second.next().unwrap()["event"], "bootstrapped");
+    let file = home.path().join("other.peers.redb");
+    // Written every few seconds and at the end; here the end is in order.
+    second.signal("-TERM");
+    assert_eq!(second.child.wait().unwrap().code(), Some(0));
+    let mut storage = polypeer_native::store::FileStore::open(&file).unwrap();
+    let entries = polypeer::facade::Storage::entries(&mut storage);
+    assert_eq!(entries.len(), 1);
+    drop(storage);
+
+    // One that is killed leaves a file that the next one opens; a broken file is no
+    // obstacle either, and neither is one that is in use.
+    let (mut third, _) = Server::start(home.path(), &[&LOOPBACK[..], &key].concat());
+    third.child.kill().unwrap();
+    third.child.wait().unwrap();
+    std::fs::write(&file, vec![7; 5000]).unwrap();
+    let (_fourth, _) = Server::start(home.path(), &[&LOOPBACK[..], &key].concat());
+    assert!(home.path().join("other.peers.redb.damaged").exists());
+    let (_fifth, _) = Server::start(home.path(), &[&LOOPBACK[..], &key].concat());
+    let none = home.path().join("none");
+    let none = ["--key", none.to_str().unwrap(), "--no-store"];
+    let (_sixth, _) = Server::start(home.path(), &[&LOOPBACK[..], &none].concat());
+    assert!(!home.path().join("none.peers.redb").exists());
+}
+
+#[test]
 fn peers_that_are_not_there_or_another() {
     let home = tempfile::tempdir().unwrap();
     let (server, listening) = Server::start(home.path(), &LOOPBACK);

@@ -11,10 +11,10 @@ import { nodeCiphers } from '../host/node-ciphers.js'
 import type { FullNodeOptions, PeerNode } from '../types.js'
 
 export * from '../index.js'
-export { indexedDbPeerStore } from '../store/indexeddb.js'
-export type * from '../store/types.js'
 export { fileKeyStore } from '../keys/file.js'
 export { filePeerStore } from '../store/file.js'
+export { indexedDbPeerStore } from '../store/indexeddb.js'
+export type * from '../store/types.js'
 
 install(nodeCiphers)
 

@@ -36,7 +36,10 @@ export function indexedDbPeerStore(name: string): PeerStorage {
         if (value === undefined) store.delete(key as Uint8Array<ArrayBuffer>)
         else store.put(value, key as Uint8Array<ArrayBuffer>)
       }
-      await committed(transaction)
+      const done = committed(transaction)
+      // Without this it ends with the page.
+      transaction.commit()
+      await done
     },
     async close() {
       database?.close()

@@ -70,13 +70,16 @@ export class PeerStoreImpl implements PeerStore {
 /** The fields in the order in which `core/store.rs` writes them. */
 function read(from: Records): StoredPeer {
   const peer = from.text()
-  const addresses = list(from, (): StoredAddress => ({
-    address: from.text(),
-    source: sources[from.byte()] ?? 'discovery',
-    expires: time(from.number()),
-    succeeded: seen(from.number()),
-    failures: from.number(),
-  }))
+  const addresses = list(
+    from,
+    (): StoredAddress => ({
+      address: from.text(),
+      source: sources[from.byte()] ?? 'discovery',
+      expires: time(from.number()),
+      succeeded: seen(from.number()),
+      failures: from.number(),
+    }),
+  )
   const agent = from.text()
   const protocols = from.lines()
   const key = from.range()
@@ -103,7 +106,8 @@ function list<T>(from: Records, item: () => T): T[] {
   return Array.from({ length: from.number() }, item)
 }
 
-const time = (millis: number): number | undefined => (millis === Number.POSITIVE_INFINITY ? undefined : millis)
+const time = (millis: number): number | undefined =>
+  millis === Number.POSITIVE_INFINITY ? undefined : millis
 const seen = (millis: number): number | undefined => (millis === 0 ? undefined : millis)
 
 /** Writes the changes of one node down, one write at a time, in their order. */

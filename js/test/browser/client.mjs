@@ -1,5 +1,5 @@
 // What the page and the worker run: each function answers with plain data.
-import { createNode, indexedDbKeyStore, PolypeerError } from 'polypeer'
+import { createNode, indexedDbKeyStore, indexedDbPeerStore, PolypeerError } from 'polypeer'
 import { createNode as createMiniNode } from 'polypeer/mini'
 
 const ECHO = '/echo/1.0.0'
@@ -73,6 +73,21 @@ export const actions = {
         listen: await code(createNode({ listen: ['/ip4/127.0.0.1/tcp/0/ws'] })),
         load: await code(createNode({ wasm: '/nowhere.wasm' }).then((other) => other.close())),
       }
+    }),
+
+  // A node that is not closed: its page ends under it.
+  remember: async (addresses, name, note) => {
+    const node = await createNode({ peerStore: indexedDbPeerStore(name) })
+    const { peer } = await node.dial(addresses)
+    node.peerStore.patch(peer, { metadata: { note: new TextEncoder().encode(note) } })
+    return peer
+  },
+
+  recall: (name, peer) =>
+    withNode({ peerStore: indexedDbPeerStore(name) }, async (node) => {
+      const note = node.peerStore.get(peer)?.metadata.note
+      const connection = await node.dial(peer)
+      return { note: note && new TextDecoder().decode(note), peer: connection.peer }
     }),
 
   identity: (name) => withNode({ keyStore: indexedDbKeyStore(name) }, (node) => node.peerId),

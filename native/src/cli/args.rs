@@ -78,6 +78,15 @@ pub(super) struct Serve {
     #[arg(long)]
     pub(super) no_store: bool,
 
+    /// Begin with this peer, for instance /dns4/a.example/tcp/4001/p2p/12D3KooW…;
+    /// may be repeated. Peers that proved stable earlier are begun with as well.
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(super) bootstrap: Vec<Multiaddr>,
+
+    /// Begin with the well-known peers of the public libp2p network too.
+    #[arg(long)]
+    pub(super) public_bootstrap: bool,
+
     /// Serve /perf/1.0.0 too, which lets anybody make this server work: only for
     /// networks that are trusted.
     #[arg(long)]

@@ -28,6 +28,9 @@ const DEFAULT_LISTEN: [&str; 4] = [
     "/ip6/::/tcp/4002/ws",
 ];
 
+/// Peers that proved stable which a server begins with.
+const REMEMBERED: usize = 8;
+
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -46,6 +49,9 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     let mut config = Config::new(loaded.keypair);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     config.first_sequence = u64::try_from(since.as_millis()).unwrap_or_default();
+    config.store.bootstrap.peers.clone_from(&arguments.bootstrap);
+    config.store.bootstrap.public = arguments.public_bootstrap;
+    config.store.bootstrap.remembered = REMEMBERED;
     let host = Arc::new(host);
     let node = match storage(&arguments, &path, output) {
         Some(storage) => Node::start_stored(host, config, Box::new(storage)),
@@ -158,6 +164,10 @@ fn report(event: &Event, output: Output) {
                 "event": "disconnected", "peer": peer.to_string(), "reason": reason.to_string(),
             });
             output.print(value, || format!("- {peer}: {reason}"));
+        }
+        Event::Bootstrapped { peers } => {
+            let value = json!({ "event": "bootstrapped", "peers": peers });
+            output.print(value, || format!("Began with {peers} peers"));
         }
         Event::StoreFailed { reason } => {
             output.warn(&format!("peers could not be written down: {reason}"));
