@@ -67,6 +67,10 @@ pub enum ToConnection {
     Reset(StreamId),
     /// From now on answer to these protocols.
     Handlers(Arc<Handlers>),
+    /// Ping the remote: [`ToNode::Pong`] tells of the answer, and without one in
+    /// this time from the sending the connection fails.
+    #[cfg(feature = "manager")]
+    Ping(core::time::Duration),
     /// There is a better connection: end when the application's streams have,
     /// after [`DRAIN_GRACE`](super::DRAIN_GRACE) at the earliest and
     /// [`DRAIN_LIMIT`](super::DRAIN_LIMIT) at the latest.
@@ -130,6 +134,12 @@ pub enum ToNode {
     Gone {
         /// The stream.
         stream: StreamId,
+    },
+    /// The remote answered a ping.
+    #[cfg(feature = "manager")]
+    Pong {
+        /// The round trip.
+        rtt: core::time::Duration,
     },
     /// The connection is over; nothing follows.
     Closed {

@@ -340,6 +340,8 @@ impl Connection {
             ToConnection::Finish(stream) => streams.finish(stream),
             ToConnection::Reset(stream) => streams.abandon(stream),
             ToConnection::Handlers(handlers) => streams.set_handlers(handlers),
+            #[cfg(feature = "manager")]
+            ToConnection::Ping(limit) => streams.yamux.ping_within(now, limit),
             ToConnection::Drain => _ = established.draining.get_or_insert(now),
             ToConnection::Close => established.close(),
         }

@@ -14,6 +14,8 @@ mod driver;
 mod error;
 #[cfg(feature = "limits")]
 mod limiting;
+#[cfg(feature = "manager")]
+mod managing;
 pub mod platform;
 #[cfg(feature = "store")]
 mod storing;

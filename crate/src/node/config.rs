@@ -32,6 +32,9 @@ pub struct Config {
     /// Whom the node speaks with: everyone, unless it is told otherwise.
     #[cfg(feature = "limits")]
     pub filters: crate::swarm::gate::Filters,
+    /// How many connections are kept, and how hard.
+    #[cfg(feature = "manager")]
+    pub manager: crate::swarm::manager::Config,
     /// Addresses tried at a time for one dial; 8.
     pub max_parallel_attempts: usize,
     /// Addresses tried at a time over all dials; 160, as go-libp2p. Dials that
@@ -65,6 +68,8 @@ impl Config {
             bandwidth: crate::swarm::meter::Bandwidth::default(),
             #[cfg(feature = "limits")]
             filters: crate::swarm::gate::Filters::default(),
+            #[cfg(feature = "manager")]
+            manager: crate::swarm::manager::Config::default(),
             max_parallel_attempts: 8,
             max_attempts: 160,
             weights: Vec::new(),

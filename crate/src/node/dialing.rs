@@ -33,11 +33,32 @@ impl Node {
         options: DialOptions,
     ) -> DialId {
         let id = DialId(self.number());
-        if let Err(error) = self.try_dial(now, (id, options), peer, addresses) {
-            self.emit(Event::DialFailed { dial: id, error });
+        self.begin_dial(now, (id, options), peer, addresses);
+        id
+    }
+
+    pub(super) fn begin_dial(
+        &mut self,
+        now: Instant,
+        asker: (DialId, DialOptions),
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+    ) {
+        if let Err(error) = self.try_dial(now, asker, peer, addresses) {
+            self.answer(now, Event::DialFailed { dial: asker.0, error });
         }
         self.advance_dials(now);
-        id
+    }
+
+    /// Tells who dialed what came of it.
+    fn answer(&mut self, now: Instant, event: Event) {
+        #[cfg(feature = "manager")]
+        if self.managed_dial(now, &event) {
+            return;
+        }
+        #[cfg(not(feature = "manager"))]
+        let _ = now;
+        self.emit(event);
     }
 
     fn try_dial(
@@ -64,7 +85,7 @@ impl Node {
         if let Some(peer) = target
             && let Some(connection) = self.best(&peer, options.direct)
         {
-            self.emit(Event::Dialed { dial: id, connection, peer });
+            self.answer(now, Event::Dialed { dial: id, connection, peer });
             return Ok(());
         }
         #[cfg(feature = "store")]
@@ -86,7 +107,7 @@ impl Node {
     pub fn cancel_dial(&mut self, now: Instant, dial: DialId) {
         if let Some(outcome) = self.dials.cancel(dial) {
             self.give_up(outcome.dropped);
-            self.emit(Event::DialFailed { dial, error: DialError::Cancelled });
+            self.answer(now, Event::DialFailed { dial, error: DialError::Cancelled });
             self.advance_dials(now);
         }
     }
@@ -140,7 +161,7 @@ impl Node {
         while let Some(Outcome { askers, failures, .. }) = self.dials.poll_exhausted() {
             for dial in askers {
                 let error = DialError::Failed(failures.clone());
-                self.emit(Event::DialFailed { dial, error });
+                self.answer(now, Event::DialFailed { dial, error });
             }
         }
     }
@@ -158,7 +179,7 @@ impl Node {
         let Outcome { askers, dropped, .. } = self.dials.reached(now, key, winner, relayed);
         self.give_up(dropped);
         for dial in askers {
-            self.emit(Event::Dialed { dial, connection, peer });
+            self.answer(now, Event::Dialed { dial, connection, peer });
         }
         self.advance_dials(now);
     }

@@ -86,6 +86,23 @@ pub enum Event {
         /// The best connection.
         connection: ConnectionId,
     },
+    /// There are too many connections: those to this peer are let go, as it is
+    /// worth least.
+    #[cfg(feature = "manager")]
+    Trimmed {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// A peer that is to be kept is not connected; it is dialed again.
+    #[cfg(feature = "manager")]
+    Redialing {
+        /// The peer.
+        peer: PeerId,
+        /// Dials, and connections that did not last, that failed in a row.
+        failures: u32,
+        /// How long until the next dial.
+        after: Duration,
+    },
     /// An inbound connection ended before it was established.
     InboundFailed {
         /// Where the remote is.

@@ -11,6 +11,8 @@ mod event;
 mod hosting;
 #[cfg(feature = "limits")]
 mod limiting;
+#[cfg(feature = "manager")]
+mod managing;
 mod paths;
 #[cfg(feature = "limits")]
 mod stats;
@@ -32,6 +34,8 @@ use crate::protocols::ping::Ping;
 use crate::protocols::{Input, Local, Protocol};
 use crate::rng::Rng;
 use crate::swarm::dial::Dials;
+#[cfg(feature = "manager")]
+use crate::swarm::manager::Manager;
 use crate::time::{Instant, earliest};
 
 pub use config::Config;
@@ -72,6 +76,8 @@ pub struct Node {
     outputs: VecDeque<Output>,
     #[cfg(feature = "store")]
     store: crate::swarm::store::PeerStore,
+    #[cfg(feature = "manager")]
+    manager: Manager,
     #[cfg(feature = "limits")]
     limiting: limiting::Limiting,
     #[cfg(feature = "store")]
@@ -106,6 +112,8 @@ impl Node {
             },
             #[cfg(feature = "store")]
             store: Self::new_store(&config),
+            #[cfg(feature = "manager")]
+            manager: Manager::new(config.manager.clone(), rng.fork()),
             #[cfg(feature = "limits")]
             limiting: limiting::Limiting::new(&config),
             #[cfg(feature = "store")]
@@ -209,6 +217,8 @@ impl Node {
         }
         match news {
             ToNode::Established { .. } | ToNode::Closed { .. } => {}
+            #[cfg(feature = "manager")]
+            ToNode::Pong { rtt } => self.on_pong(id, rtt),
             ToNode::Inbound { stream, protocol, owner } => {
                 self.on_inbound(now, id, stream, protocol, owner);
             }
@@ -248,6 +258,8 @@ impl Node {
         let protocols = ids.into_iter().filter_map(|id| self.protocol(id).poll_timeout()).min();
         #[cfg(feature = "store")]
         let protocols = earliest(protocols, self.store_timeout());
+        #[cfg(feature = "manager")]
+        let protocols = earliest(protocols, self.manager.poll_timeout());
         earliest(protocols, self.dials.poll_timeout())
     }
 
@@ -259,6 +271,8 @@ impl Node {
             }
         }
         self.time_dials(now);
+        #[cfg(feature = "manager")]
+        self.manage(now);
         #[cfg(feature = "store")]
         self.time_store(now);
     }
@@ -318,27 +332,6 @@ impl Node {
         self.ping.ping(now, connection, ping);
         self.drain(ProtocolId::Ping);
         ping
-    }
-
-    /// Closes a connection, politely; [`Event::Disconnected`] follows.
-    pub fn close(&mut self, connection: ConnectionId) {
-        let Some(link) = self.links.get(&connection) else { return };
-        let peer = link.peer;
-        let before = peer.and_then(|peer| self.best(&peer, false));
-        if let Some(link) = self.links.get_mut(&connection) {
-            link.standing.closing = true;
-        }
-        self.outputs.push_back(Output::Connection(connection, ToConnection::Close));
-        if let Some(peer) = peer {
-            self.path_changed(peer, before);
-        }
-    }
-
-    /// Closes all connections to a peer.
-    pub fn hang_up(&mut self, peer: &PeerId) {
-        for connection in self.peers.get(peer).cloned().unwrap_or_default() {
-            self.close(connection);
-        }
     }
 
     // Connections and dials.
@@ -403,6 +396,8 @@ impl Node {
         }
         self.path_changed(peer, before);
         self.drain_worse(&peer);
+        #[cfg(feature = "manager")]
+        self.managed_connected(now, id, peer, direction);
     }
 
     /// A connection is over, whatever it had come to.
@@ -426,8 +421,10 @@ impl Node {
                 AttemptError::Connection(error) => error,
                 error => connection::Error::Transport(error.to_string()),
             };
-            self.emit(Event::Disconnected { connection: id, peer, reason });
+            self.emit(Event::Disconnected { connection: id, peer, reason: reason.clone() });
             self.path_changed(peer, before);
+            #[cfg(feature = "manager")]
+            self.managed_disconnected(now, id, peer, &reason, &link);
         } else if link.direction == Direction::Inbound {
             self.unauthenticated = self.unauthenticated.saturating_sub(1);
             if let AttemptError::Connection(error) = error {

@@ -28,6 +28,27 @@ impl Node {
         self.best(peer, false)
     }
 
+    /// Closes a connection, politely; [`Event::Disconnected`] follows.
+    pub fn close(&mut self, connection: ConnectionId) {
+        let Some(link) = self.links.get(&connection) else { return };
+        let peer = link.peer;
+        let before = peer.and_then(|peer| self.best(&peer, false));
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.standing.closing = true;
+        }
+        self.outputs.push_back(Output::Connection(connection, ToConnection::Close));
+        if let Some(peer) = peer {
+            self.path_changed(peer, before);
+        }
+    }
+
+    /// Closes all connections to a peer.
+    pub fn hang_up(&mut self, peer: &PeerId) {
+        for connection in self.peers.get(peer).cloned().unwrap_or_default() {
+            self.close(connection);
+        }
+    }
+
     pub(super) fn best(&self, peer: &PeerId, direct: bool) -> Option<ConnectionId> {
         let first = self.peer_id() < *peer;
         let open = self.peers.get(peer)?.iter().filter_map(|id| Some((*id, self.links.get(id)?)));

@@ -12,6 +12,8 @@
 
 #[cfg(feature = "limits")]
 mod limiting;
+#[cfg(feature = "manager")]
+mod managing;
 #[cfg(feature = "store")]
 mod storing;
 

@@ -94,6 +94,8 @@ struct Host<A> {
     timer: Option<Instant>,
     /// Peers of different groups cannot reach each other.
     group: u32,
+    /// What happens to it while it sleeps, if it does.
+    asleep: Option<Vec<Happening>>,
     /// What the peer wrote down.
     #[cfg(feature = "store")]
     disk: Disk,
@@ -119,6 +121,21 @@ enum Happening {
     Ended(End),
     /// The sender's transport has room again.
     Room(End),
+}
+
+impl Happening {
+    /// To whom it happens.
+    fn whose(&self) -> PeerIndex {
+        match self {
+            Self::Timer(index) => *index,
+            Self::Knock { to, .. } => *to,
+            Self::Deliver { to: (index, _), .. }
+            | Self::DialFailed((index, _), _)
+            | Self::Open((index, _))
+            | Self::Ended((index, _))
+            | Self::Room((index, _)) => *index,
+        }
+    }
 }
 
 impl<A: Application> World<A> {
@@ -153,6 +170,7 @@ impl<A: Application> World<A> {
             app,
             timer: None,
             group: 0,
+            asleep: None,
             #[cfg(feature = "store")]
             disk: Disk::default(),
         });
@@ -222,6 +240,21 @@ impl<A: Application> World<A> {
         }
     }
 
+    /// Freezes a peer, as a browser does a page in the background: nothing of it
+    /// runs, and what comes for it waits.
+    pub fn freeze(&mut self, index: PeerIndex) {
+        self.hosts[index.0].asleep.get_or_insert_default();
+    }
+
+    /// Ends a freeze; all that waited happens now, timers first.
+    pub fn thaw(&mut self, index: PeerIndex) {
+        let mut waiting = self.hosts[index.0].asleep.take().unwrap_or_default();
+        waiting.sort_by_key(|happening| !matches!(happening, Happening::Timer(_)));
+        for happening in waiting {
+            self.schedule(Duration::ZERO, happening);
+        }
+    }
+
     /// Cuts a connection's transport, as a router that restarts does.
     pub fn cut(&mut self, index: PeerIndex, connection: ConnectionId) {
         let end = (index, connection);
@@ -263,6 +296,9 @@ impl<A: Application> World<A> {
     }
 
     fn happen(&mut self, happening: Happening) {
+        if let Some(waiting) = &mut self.hosts[happening.whose().0].asleep {
+            return waiting.push(happening);
+        }
         let now = self.now;
         let index = match happening {
             Happening::Timer(index) => {

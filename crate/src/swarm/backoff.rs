@@ -61,6 +61,12 @@ impl Backoff {
         self.entries.insert(address, Entry { failures, until });
     }
 
+    /// The network is another one: nothing of what was learned holds.
+    #[cfg(feature = "manager")]
+    pub(crate) fn clear(&mut self) {
+        self.entries = Map::new();
+    }
+
     /// A peer was reached, by whichever address.
     pub(crate) fn reached(&mut self, peer: &PeerId, address: &Multiaddr) {
         self.entries.retain(|known, _| known != address && known.peer_id().as_ref() != Some(peer));

@@ -13,6 +13,8 @@ pub(crate) mod dial;
 pub mod gate;
 #[cfg(feature = "limits")]
 pub mod limits;
+#[cfg(feature = "manager")]
+pub mod manager;
 #[cfg(feature = "limits")]
 pub mod meter;
 pub(crate) mod paths;

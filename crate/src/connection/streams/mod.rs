@@ -178,6 +178,9 @@ impl Streams {
                 yamux::Event::Reset(id) => self.on_reset(id),
                 yamux::Event::Closed(id) => self.on_closed(id),
                 yamux::Event::GoAway(code) => self.goodbye = Some(code),
+                #[cfg(feature = "manager")]
+                yamux::Event::Pong(rtt) => self.to_node.push_back(ToNode::Pong { rtt }),
+                #[cfg(not(feature = "manager"))]
                 yamux::Event::Pong(_) => {}
             }
         }

@@ -327,11 +327,20 @@ impl Yamux {
     }
 
     /// Sends a ping; [`Event::Pong`] tells of the answer. If there is none in
-    /// [`Config::ping_timeout`], the session fails. One that is under way
-    /// already is not sent again.
+    /// [`Config::ping_timeout`] from its sending, the session fails. One that is
+    /// under way already is not sent again. A caller that slept over the time
+    /// limit, and may have slept over the answer, sends another ping.
     pub fn ping(&mut self, now: Instant) {
         self.session.now = now;
-        self.session.ping.ask(now + self.session.config.ping_timeout);
+        self.session.ping.ask(now, self.session.config.ping_timeout);
+    }
+
+    /// As [`Yamux::ping`], with a limit of its own and in place of a ping that is
+    /// under way.
+    #[cfg(feature = "manager")]
+    pub fn ping_within(&mut self, now: Instant, limit: Duration) {
+        self.session.now = now;
+        self.session.ping.ask_anew(now, limit);
     }
 
     /// The remote cannot be heard before `until`: its answer has so much more time.

@@ -1,12 +1,13 @@
 //! Whole peers in the simulator: what a user counts on, under conditions that
 //! networks have.
 
+#[cfg(feature = "limits")]
+mod bandwidth;
 #[cfg(feature = "store")]
 mod bootstrap;
 #[cfg(feature = "limits")]
-mod bandwidth;
-#[cfg(feature = "limits")]
 mod limits;
+mod manager;
 mod many;
 mod paths;
 #[cfg(feature = "store")]
@@ -16,6 +17,7 @@ use super::*;
 use std::collections::BTreeMap;
 
 use crate::connection::StreamId;
+use crate::identity::PeerId;
 use crate::negotiate::Name;
 
 const ECHO: &str = "/echo/1.0.0";

@@ -178,8 +178,16 @@ fn a_ping_is_answered_or_the_session_fails() {
     let now = pair.now;
     let end = &mut pair.ends[CLIENT];
     end.ping(now);
-    let deadline = now + Config::default().ping_timeout;
+    let limit = Config::default().ping_timeout;
+    let sent = now + Duration::from_secs(1);
+    assert!(end.transmit(sent, &mut Vec::new(), 1024) > 0);
+    let deadline = sent + limit;
     assert!(end.poll_timeout().is_some_and(|at| at <= deadline));
+    // A look that comes late says nothing of the remote: it is asked again.
+    let late = deadline + Duration::from_secs(600);
+    end.handle_timeout(late).unwrap();
+    assert!(end.transmit(late, &mut Vec::new(), 1024) > 0);
+    let deadline = late + limit;
     let just_before = deadline.since(crate::Instant::from_micros(1));
     end.handle_timeout(crate::Instant::ZERO + just_before).unwrap();
     assert_eq!(end.handle_timeout(deadline), Err(Error::PingTimeout));
