@@ -37,6 +37,16 @@ impl Node {
         id
     }
 
+    /// How many dials are under way.
+    pub fn dial_count(&self) -> usize {
+        self.dials.len()
+    }
+
+    /// How many addresses are being tried.
+    pub fn attempt_count(&self) -> usize {
+        self.dials.attempts()
+    }
+
     pub(super) fn begin_dial(
         &mut self,
         now: Instant,

@@ -6,7 +6,7 @@ use crate::address::Multiaddr;
 use crate::connection::{Error, ToConnection};
 use crate::identity::PeerId;
 use crate::swarm::DialOptions;
-use crate::swarm::manager::{Config, Pause, Redial};
+use crate::swarm::manager::{Config, Manager, Pause, Redial};
 use crate::swarm::store::{Patch, PatchError, Tag};
 use crate::time::Instant;
 
@@ -16,6 +16,11 @@ impl Node {
     /// How connections are kept.
     pub fn manager_config(&self) -> &Config {
         &self.manager.config
+    }
+
+    /// Begins anew with this configuration; call it before anything else.
+    pub fn configure_manager(&mut self, config: Config) {
+        self.manager = Manager::new(config, self.rng.fork());
     }
 
     /// Keeps a connection to `peer` from now on: dials it at these addresses and

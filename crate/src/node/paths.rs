@@ -49,6 +49,12 @@ impl Node {
         }
     }
 
+    /// What the node holds: links, streams of protocols, requests for such, dials.
+    #[cfg(test)]
+    pub(crate) fn leftovers(&self) -> [usize; 4] {
+        [self.links.len(), self.streams.len(), self.requests.len(), self.dials.len()]
+    }
+
     pub(super) fn best(&self, peer: &PeerId, direct: bool) -> Option<ConnectionId> {
         let first = self.peer_id() < *peer;
         let open = self.peers.get(peer)?.iter().filter_map(|id| Some((*id, self.links.get(id)?)));

@@ -4,12 +4,18 @@ use core::time::Duration;
 
 use crate::address::Multiaddr;
 use crate::identity::PeerId;
+use crate::swarm::manager::Config;
 use crate::swarm::store::PatchError;
 use crate::time::Instant;
 
 use super::Peer;
 
 impl Peer {
+    /// Begins anew; see [`Node::configure_manager`](crate::node::Node::configure_manager).
+    pub fn configure_manager(&mut self, config: Config) {
+        self.node.configure_manager(config);
+    }
+
     /// Keeps a connection to a peer; see [`Node::keep`](crate::node::Node::keep).
     pub fn keep(&mut self, now: Instant, peer: PeerId, addresses: Vec<Multiaddr>) {
         self.node.keep(now, peer, addresses);

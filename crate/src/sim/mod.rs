@@ -94,6 +94,8 @@ struct Host<A> {
     timer: Option<Instant>,
     /// Peers of different groups cannot reach each other.
     group: u32,
+    /// What is sent to it is lost.
+    deaf: bool,
     /// What happens to it while it sleeps, if it does.
     asleep: Option<Vec<Happening>>,
     /// What the peer wrote down.
@@ -170,6 +172,7 @@ impl<A: Application> World<A> {
             app,
             timer: None,
             group: 0,
+            deaf: false,
             asleep: None,
             #[cfg(feature = "store")]
             disk: Disk::default(),
@@ -238,6 +241,12 @@ impl<A: Application> World<A> {
         for end in self.links.heal(|a, b| groups[a.0] == groups[b.0]) {
             self.schedule(Duration::ZERO, Happening::Room(end));
         }
+    }
+
+    /// From now on a peer accepts transports, and what comes over them is lost: it
+    /// says nothing.
+    pub fn deafen(&mut self, index: PeerIndex) {
+        self.hosts[index.0].deaf = true;
     }
 
     /// Freezes a peer, as a browser does a page in the background: nothing of it
@@ -337,7 +346,9 @@ impl<A: Application> World<A> {
                 index
             }
             Happening::Deliver { to, bytes } => {
-                self.links.deliver(to, bytes);
+                if !self.hosts[to.0.0].deaf {
+                    self.links.deliver(to, bytes);
+                }
                 to.0
             }
             Happening::Ended((index, id)) => {

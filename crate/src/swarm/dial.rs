@@ -161,6 +161,15 @@ impl Dials {
         self.next
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.dials.len()
+    }
+
+    /// How many attempts are in flight.
+    pub(crate) fn attempts(&self) -> usize {
+        self.in_flight
+    }
+
     /// Whom a dial is for, if that is known.
     pub(crate) fn peer(&self, key: u64) -> Option<PeerId> {
         self.dials.get(&key)?.peer

@@ -12,6 +12,7 @@ mod many;
 mod paths;
 #[cfg(feature = "store")]
 mod store;
+mod swarm;
 
 use super::*;
 use std::collections::BTreeMap;

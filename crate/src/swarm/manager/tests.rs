@@ -179,6 +179,10 @@ fn peers_lost_by_a_sleep_are_dialed_once_even_if_nobody_asked_to_keep_them() {
     // And one whose end shows only after the waking, but none later.
     lose(&mut manager, at(602), 2);
     assert_eq!(manager.poll_redial(at(602)).map(|redial| redial.peer), Some(peer(2)));
+    // Each once: one that is lost again and again is left to its fate.
+    connect(&mut manager, at(602), 2, Outbound);
+    lose(&mut manager, at(603), 2);
+    assert_eq!(manager.poll_redial(at(603)), None);
     lose(&mut manager, at(700), 3);
     assert_eq!(manager.poll_redial(at(700)), None);
     manager.wake(at(700) + LOST_FOR);

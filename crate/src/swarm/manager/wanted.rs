@@ -34,6 +34,8 @@ pub(super) struct Wanted {
     /// Dials of ours; those without a peer that is wanted are of the lost.
     dials: BTreeMap<DialId, Option<PeerId>>,
     lost: VecDeque<Lost>,
+    /// Who of the lost was dialed since the host woke: each once.
+    redialed: BTreeSet<PeerId>,
     online: bool,
     waking_until: Instant,
 }
@@ -85,6 +87,7 @@ impl Wanted {
             times: BTreeSet::new(),
             dials: BTreeMap::new(),
             lost: VecDeque::new(),
+            redialed: BTreeSet::new(),
             online: true,
             waking_until: Instant::ZERO,
         }
@@ -173,8 +176,7 @@ impl Wanted {
         address: Option<Multiaddr>,
     ) -> Option<Pause> {
         let Some(entry) = self.peers.get_mut(peer) else {
-            // One that never lasted would be lost again and again.
-            if let Some(address) = address.filter(|_| failed && now - since >= WAKING) {
+            if let Some(address) = address.filter(|_| failed) {
                 if self.lost.len() >= MAX_LOST {
                     self.lost.pop_front();
                 }
@@ -233,6 +235,7 @@ impl Wanted {
     pub(super) fn wake(&mut self, now: Instant) {
         self.online = true;
         self.waking_until = now + WAKING;
+        self.redialed = BTreeSet::new();
         self.times = BTreeSet::new();
         for (peer, entry) in &mut self.peers {
             if entry.state == State::Connected {
@@ -266,7 +269,7 @@ impl Wanted {
             return None;
         }
         while let Some(Lost { peer, address, at }) = self.lost.pop_front() {
-            if now - at < LOST_FOR {
+            if now - at < LOST_FOR && self.redialed.insert(peer) {
                 let addresses = vec![address];
                 return Some(Redial { peer, addresses, instead_of: None, wanted: false });
             }
