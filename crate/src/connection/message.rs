@@ -17,6 +17,12 @@ pub enum Framing {
         /// The longest message taken, in bytes; a longer one resets the stream.
         max: usize,
     },
+    /// One message each way behind its length, after which the stream rests until
+    /// [`Connection::detach`](super::Connection::detach) makes bytes of it.
+    Once {
+        /// The longest message taken, in bytes; a longer one resets the stream.
+        max: usize,
+    },
     /// Messages of one length, without a prefix.
     Fixed {
         /// That length in bytes.

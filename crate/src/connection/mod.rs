@@ -391,6 +391,15 @@ impl Connection {
         }
     }
 
+    /// Makes a stream of bytes of a node's stream whose one message was read
+    /// ([`Framing::Once`]) and answered. `false` if the stream is lost.
+    pub fn detach(&mut self, id: StreamId) -> bool {
+        match &mut self.state {
+            State::Established(established) => established.streams.detach(id),
+            _ => false,
+        }
+    }
+
     /// Gives a stream of the application up, both ways; no event follows.
     pub fn reset(&mut self, id: StreamId) {
         if let State::Established(established) = &mut self.state {

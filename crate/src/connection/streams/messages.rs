@@ -6,7 +6,7 @@ use crate::muxer::yamux::StreamId;
 use crate::wire::{Buffer, varint};
 
 use super::super::StreamError;
-use super::super::message::{Framing, Owner, ToNode};
+use super::super::message::{Framing, Owner, StreamEvent, ToNode};
 use super::Streams;
 
 /// Bytes that a protocol of the node may have waiting on one stream because the
@@ -25,6 +25,8 @@ pub(super) struct Messages {
     pub(super) finished: bool,
     /// Both halves are closed.
     pub(super) closed: bool,
+    /// The one message of [`Framing::Once`] was read.
+    pub(super) over: bool,
 }
 
 impl Messages {
@@ -44,7 +46,7 @@ impl Streams {
         {
             return self.reset_with(id, StreamError::Reset);
         }
-        if let Owner::Node(Framing::LengthPrefixed { .. }) = entry.owner {
+        if let Owner::Node(Framing::LengthPrefixed { .. } | Framing::Once { .. }) = entry.owner {
             varint::encode(message.len() as u64, messages.outbox.writer());
         }
         messages.outbox.push(message);
@@ -57,6 +59,29 @@ impl Streams {
             messages.finish = true;
             self.flush(id);
         }
+    }
+
+    /// Makes a stream of bytes, the application's, of one whose message was read;
+    /// whether it could be had.
+    pub(in crate::connection) fn detach(&mut self, id: StreamId) -> bool {
+        self.flush(id);
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let flushed = |messages: &Messages| messages.over && messages.outbox.is_empty();
+        let ready = entry.messages.as_deref().is_some_and(flushed);
+        let Some(mut stream) = self.yamux.stream(id).filter(|_| ready) else {
+            self.abandon(id);
+            return false;
+        };
+        entry.messages = None;
+        entry.owner = Owner::Application;
+        self.events.push_back(StreamEvent::Writable(id));
+        if stream.unread() > 0 {
+            self.events.push_back(StreamEvent::Readable(id));
+        }
+        if stream.is_read_finished() {
+            self.events.push_back(StreamEvent::Finished(id));
+        }
+        true
     }
 
     pub(super) fn flush(&mut self, id: StreamId) {
@@ -99,7 +124,7 @@ impl Streams {
         let entry = self.entries.get_mut(&id)?;
         let Owner::Node(framing) = entry.owner else { return None };
         let messages = entry.messages.as_deref_mut()?;
-        loop {
+        while !messages.over {
             let missing = match missing(framing, messages.inbox.as_slice()) {
                 Ok(missing) => missing,
                 Err(TooLong) => {
@@ -110,6 +135,7 @@ impl Streams {
             if missing == 0 {
                 self.yamux.unhold(messages.inbox.len());
                 let bytes = take_message(framing, &mut messages.inbox);
+                messages.over = matches!(framing, Framing::Once { .. });
                 return Some(ToNode::Message { stream: id, bytes });
             }
             let unread = self.yamux.stream(id).map_or(0, |mut stream| stream.readable().len());
@@ -150,7 +176,7 @@ struct TooLong;
 fn missing(framing: Framing, inbox: &[u8]) -> Result<usize, TooLong> {
     match framing {
         Framing::Fixed { len } => Ok(len.saturating_sub(inbox.len())),
-        Framing::LengthPrefixed { max } => match varint::decode(inbox) {
+        Framing::LengthPrefixed { max } | Framing::Once { max } => match varint::decode(inbox) {
             Err(_) => Err(TooLong),
             Ok(None) => Ok(1),
             Ok(Some((length, prefix))) => match usize::try_from(length) {
@@ -164,7 +190,7 @@ fn missing(framing: Framing, inbox: &[u8]) -> Result<usize, TooLong> {
 fn take_message(framing: Framing, inbox: &mut Buffer) -> Vec<u8> {
     let prefix = match framing {
         Framing::Fixed { .. } => 0,
-        Framing::LengthPrefixed { .. } => {
+        Framing::LengthPrefixed { .. } | Framing::Once { .. } => {
             varint::decode(inbox.as_slice()).ok().flatten().map_or(0, |(_, prefix)| prefix)
         }
     };

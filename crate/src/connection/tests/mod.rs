@@ -13,6 +13,7 @@ use pair::Pair;
 
 const ECHO: &str = "/echo/1.0.0";
 const NOTE: &str = "/note/1.0.0";
+const ONCE: &str = "/once/1.0.0";
 
 fn config(seed: u64) -> Config {
     let mut config = Config::new(Keypair::generate_ed25519(&mut Rng::from_number(seed)));
@@ -23,7 +24,9 @@ fn config(seed: u64) -> Config {
 fn handlers() -> Arc<Handlers> {
     let note = Owner::Node(Framing::LengthPrefixed { max: 1000 });
     let handler = |owner| Handler { owner, weight: yamux::DEFAULT_WEIGHT };
-    Arc::new([(ECHO.into(), handler(Owner::Application)), (NOTE.into(), handler(note))].into())
+    let once = Owner::Node(Framing::Once { max: 100 });
+    let list = [(ECHO, Owner::Application), (NOTE, note), (ONCE, once)];
+    Arc::new(list.into_iter().map(|(name, owner)| (name.into(), handler(owner))).collect())
 }
 
 #[test]
@@ -119,6 +122,51 @@ fn much_early_data_may_come_with_the_last_handshake_message() {
     assert!(pair.b.error().is_none(), "{:?}", pair.b.error());
     let inbound = pair.b.inbound(ECHO).expect("inbound");
     assert_eq!(pair.b.connection.stream(inbound).unwrap().readable().len(), 200_000);
+}
+
+#[test]
+fn a_stream_of_one_message_each_way_becomes_bytes() {
+    let mut pair = Pair::connected();
+    let (now, framing) = (pair.now, Framing::Once { max: 100 });
+    let open = ToConnection::Open { request: 7, protocols: vec![ONCE.into()], framing };
+    pair.a.connection.handle_node(now, open);
+    pair.drive();
+    let (ours, theirs) = (pair.a.opened(7).unwrap(), pair.b.inbound(ONCE).unwrap());
+    pair.a.connection.handle_node(now, ToConnection::Send(ours, b"question".to_vec()));
+    pair.drive();
+    assert_eq!(pair.b.messages(theirs), [b"question"]);
+    // The answer and the bytes behind it come together: these are no message.
+    pair.b.connection.handle_node(now, ToConnection::Send(theirs, b"answer".to_vec()));
+    assert!(pair.b.connection.detach(theirs));
+    let bytes = [9; 50];
+    assert_eq!(pair.b.connection.stream(theirs).unwrap().write(&bytes), Ok(50));
+    pair.b.connection.stream(theirs).unwrap().finish();
+    pair.drive();
+    assert_eq!(pair.a.messages(ours), [b"answer"]);
+    assert!(pair.a.connection.stream(ours).is_none(), "it is the node's until it is detached");
+    assert!(pair.a.connection.detach(ours));
+    pair.a.collect();
+    assert!(pair.a.events.contains(&StreamEvent::Readable(ours)));
+    let mut stream = pair.a.connection.stream(ours).unwrap();
+    assert_eq!(stream.readable(), bytes);
+    stream.consume(50);
+    assert_eq!(stream.write(b"back"), Ok(4));
+    pair.drive();
+    assert_eq!(pair.b.connection.stream(theirs).unwrap().readable(), b"back");
+}
+
+#[test]
+fn a_stream_without_its_message_is_not_detached() {
+    let mut pair = Pair::connected();
+    let (now, framing) = (pair.now, Framing::Once { max: 100 });
+    let open = ToConnection::Open { request: 7, protocols: vec![ONCE.into()], framing };
+    pair.a.connection.handle_node(now, open);
+    pair.drive();
+    let ours = pair.a.opened(7).unwrap();
+    assert!(!pair.a.connection.detach(ours));
+    pair.drive();
+    let lost = |news: &ToNode| matches!(news, ToNode::Reset { .. });
+    assert!(pair.b.news.iter().any(lost), "{:?}", pair.b.news);
 }
 
 #[test]

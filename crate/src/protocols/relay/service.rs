@@ -1,0 +1,397 @@
+//! The relay: reservations, and circuits between two peers that are connected to
+//! us.
+//!
+//! What remotes can make grow, and its bounds: reservations and circuits, in all,
+//! a peer and an address ([`ServiceConfig`]); requests that are not read yet
+//! ([`MAX_REQUESTS`] a connection). Each ends at its time, and with its connection.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::address::{Multiaddr, Protocol as Part};
+use crate::connection::{Framing, StreamId};
+use crate::identity::PeerId;
+use crate::negotiate::Name;
+use crate::node::ConnectionId;
+use crate::protocols::{Action, Input, Local, Protocol};
+use crate::time::{Instant, earliest};
+
+use super::message::{Hop, MAX_MESSAGE_BYTES, Reservation, Stop};
+use super::{FRAMING, HOP_NAME, Limit, Order, STOP_NAME, ServiceConfig, Status, Voucher};
+
+/// Requests of one connection that are not read yet.
+pub const MAX_REQUESTS: usize = 16;
+/// How long the target of a circuit may take to answer.
+pub const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// A circuit's number, unique for the life of the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CircuitId(pub u64);
+
+/// The two ends of a circuit: a connection of the relay, and a stream on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circuit {
+    /// That of the peer that asked for it.
+    pub source: (ConnectionId, StreamId),
+    /// That of the peer that it leads to.
+    pub target: (ConnectionId, StreamId),
+}
+
+/// What a circuit came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitSummary {
+    /// Who asked for it.
+    pub source: PeerId,
+    /// Whom it led to.
+    pub target: PeerId,
+    /// Bytes from source to target, and back.
+    pub bytes: [u64; 2],
+}
+
+/// A relay's state.
+pub struct Service {
+    config: ServiceConfig,
+    unix_millis_at_zero: u64,
+    connections: BTreeMap<ConnectionId, Link>,
+    reservations: BTreeMap<PeerId, Kept>,
+    requests: BTreeSet<(ConnectionId, StreamId)>,
+    circuits: BTreeMap<CircuitId, State>,
+    /// Streams to targets that have not answered yet.
+    stops: BTreeMap<(ConnectionId, StreamId), CircuitId>,
+    next: u64,
+    actions: VecDeque<Action>,
+}
+
+struct Link {
+    peer: PeerId,
+    /// The IPv4 address or IPv6 /56 that it comes from.
+    prefix: Option<[u8; 8]>,
+    relayed: bool,
+}
+
+struct Kept {
+    connection: ConnectionId,
+    expires: Instant,
+}
+
+struct State {
+    source: (PeerId, ConnectionId, StreamId),
+    target: (PeerId, ConnectionId),
+    /// Until the target has answered.
+    deadline: Option<Instant>,
+}
+
+impl Service {
+    /// A relay that serves nobody yet. `unix_millis_at_zero`: see
+    /// [`Config`](super::Config).
+    pub fn new(config: ServiceConfig, unix_millis_at_zero: u64) -> Self {
+        Self {
+            config,
+            unix_millis_at_zero,
+            connections: BTreeMap::new(),
+            reservations: BTreeMap::new(),
+            requests: BTreeSet::new(),
+            circuits: BTreeMap::new(),
+            stops: BTreeMap::new(),
+            next: 0,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// What it allows.
+    pub fn config(&self) -> &ServiceConfig {
+        &self.config
+    }
+
+    /// Changes what it allows from now on; what stands, stays.
+    pub fn set_config(&mut self, config: ServiceConfig) {
+        self.config = config;
+    }
+
+    /// The peers that have a reservation.
+    pub fn reservations(&self) -> impl Iterator<Item = &PeerId> {
+        self.reservations.keys()
+    }
+
+    /// How many circuits there are, those that wait for their target included.
+    pub fn circuit_count(&self) -> usize {
+        self.circuits.len()
+    }
+
+    /// A circuit that was ordered is over, having carried so many bytes.
+    pub fn circuit_ended(&mut self, circuit: CircuitId, bytes: [u64; 2]) -> Option<CircuitSummary> {
+        let state = self.circuits.remove(&circuit)?;
+        Some(CircuitSummary { source: state.source.0, target: state.target.0, bytes })
+    }
+
+    fn answer(&mut self, (connection, stream): (ConnectionId, StreamId), status: Status) {
+        let message = Hop::Status { status, reservation: None, limit: Limit::default() };
+        self.actions.push_back(Action::Send { connection, stream, bytes: message.encode() });
+        self.actions.push_back(Action::Finish { connection, stream });
+    }
+
+    fn on_request(
+        &mut self,
+        now: Instant,
+        local: &Local,
+        (connection, stream): (ConnectionId, StreamId),
+        bytes: &[u8],
+    ) {
+        let refusal = match Hop::decode(bytes) {
+            Ok(Hop::Reserve) => match self.reserve(now, connection) {
+                Ok(()) => return self.confirm(now, local, connection, stream),
+                Err(status) => status,
+            },
+            Ok(Hop::Connect { peer }) => match self.connect(now, connection, stream, peer) {
+                Ok(()) => return,
+                Err(status) => status,
+            },
+            Ok(Hop::Status { .. }) => Status::UnexpectedMessage,
+            Err(_) => Status::MalformedMessage,
+        };
+        self.answer((connection, stream), refusal);
+    }
+
+    fn reserve(&mut self, now: Instant, connection: ConnectionId) -> Result<(), Status> {
+        let link = self.connections.get(&connection).ok_or(Status::ConnectionFailed)?;
+        if link.relayed {
+            return Err(Status::PermissionDenied);
+        }
+        let others = || self.reservations.iter().filter(|(peer, _)| **peer != link.peer);
+        let near = |kept: &Kept| match self.connections.get(&kept.connection) {
+            Some(other) => link.prefix.is_some() && other.prefix == link.prefix,
+            None => false,
+        };
+        if others().count() >= self.config.max_reservations
+            || others().filter(|(_, kept)| near(kept)).count()
+                >= self.config.max_reservations_per_ip
+        {
+            return Err(Status::ReservationRefused);
+        }
+        let kept = Kept { connection, expires: now + self.config.reservation_ttl };
+        self.reservations.insert(link.peer, kept);
+        Ok(())
+    }
+
+    fn confirm(
+        &mut self,
+        now: Instant,
+        local: &Local,
+        connection: ConnectionId,
+        stream: StreamId,
+    ) {
+        let Some(peer) = self.connections.get(&connection).map(|link| link.peer) else { return };
+        let ends = self.unix_millis_at_zero / 1000
+            + (now + self.config.reservation_ttl).as_micros() / 1_000_000;
+        let us = local.keypair.peer_id();
+        let mut room = MAX_MESSAGE_BYTES / 2;
+        let announced = local.addresses.iter().filter(|address| !address.is_circuit());
+        let addresses = announced.map(|address| address.with_peer(us)).take_while(|address| {
+            room = room.saturating_sub(address.as_bytes().len() + 4);
+            room > 0
+        });
+        let voucher = Voucher::seal(&local.keypair, &peer, ends).ok();
+        let reservation = Reservation { expire: ends, addresses: addresses.collect(), voucher };
+        let (status, limit) = (Status::Ok, self.config.limit);
+        let message = Hop::Status { status, reservation: Some(reservation), limit };
+        self.actions.push_back(Action::Send { connection, stream, bytes: message.encode() });
+        self.actions.push_back(Action::Finish { connection, stream });
+    }
+
+    fn connect(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        stream: StreamId,
+        peer: PeerId,
+    ) -> Result<(), Status> {
+        let link = self.connections.get(&connection).ok_or(Status::ConnectionFailed)?;
+        if link.relayed {
+            return Err(Status::PermissionDenied);
+        }
+        let kept = self.reservations.get(&peer).filter(|kept| kept.expires > now);
+        let target = kept.ok_or(Status::NoReservation)?.connection;
+        let of = |peer: &PeerId| {
+            let takes_part = |state: &&State| state.source.0 == *peer || state.target.0 == *peer;
+            self.circuits.values().filter(takes_part).count()
+        };
+        if self.circuits.len() >= self.config.max_circuits
+            || of(&link.peer) >= self.config.max_circuits_per_peer
+            || of(&peer) >= self.config.max_circuits_per_peer
+        {
+            return Err(Status::ResourceLimitExceeded);
+        }
+        self.next += 1;
+        let source = (link.peer, connection, stream);
+        let deadline = Some(now + ANSWER_TIME);
+        let state = State { source, target: (peer, target), deadline };
+        self.circuits.insert(CircuitId(self.next), state);
+        self.actions.push_back(Action::Open {
+            connection: target,
+            request: self.next,
+            protocols: vec![STOP_NAME.into()],
+            framing: FRAMING,
+        });
+        Ok(())
+    }
+
+    fn on_opened(&mut self, id: CircuitId, connection: ConnectionId, stream: StreamId) {
+        let Some(state) = self.circuits.get(&id) else {
+            return self.actions.push_back(Action::Reset { connection, stream });
+        };
+        let bytes = Stop::Connect { peer: state.source.0, limit: self.config.limit }.encode();
+        self.stops.insert((connection, stream), id);
+        self.actions.push_back(Action::Send { connection, stream, bytes });
+    }
+
+    fn on_stop_answer(&mut self, target: (ConnectionId, StreamId), id: CircuitId, bytes: &[u8]) {
+        match Stop::decode(bytes) {
+            Ok(Stop::Status(Status::Ok)) => {}
+            Ok(Stop::Status(_)) | Ok(Stop::Connect { .. }) | Err(_) => {
+                let (connection, stream) = target;
+                self.actions.push_back(Action::Reset { connection, stream });
+                return self.fail(id);
+            }
+        }
+        let Some(state) = self.circuits.get_mut(&id) else { return };
+        state.deadline = None;
+        let (_, connection, stream) = state.source;
+        let limit = self.config.limit;
+        let message = Hop::Status { status: Status::Ok, reservation: None, limit };
+        self.actions.push_back(Action::Send { connection, stream, bytes: message.encode() });
+        let ends = Circuit { source: (connection, stream), target };
+        self.actions.push_back(Action::Relay(Order::Splice { circuit: id, ends, limit }));
+    }
+
+    /// A circuit did not come about on its target's side.
+    fn fail(&mut self, id: CircuitId) {
+        if let Some(State { source: (_, connection, stream), .. }) = self.circuits.remove(&id) {
+            self.answer((connection, stream), Status::ConnectionFailed);
+        }
+    }
+
+    /// A stream ended early.
+    fn on_lost(&mut self, at: (ConnectionId, StreamId)) {
+        self.requests.remove(&at);
+        if let Some(id) = self.stops.remove(&at) {
+            return self.fail(id);
+        }
+        let waits = |state: &State| {
+            state.deadline.is_some() && (state.source.1, state.source.2) == at
+        };
+        if let Some(id) = self.circuits.iter().find(|(_, s)| waits(s)).map(|(id, _)| *id) {
+            self.abandon(id);
+        }
+    }
+
+    /// Nobody waits for a circuit any more.
+    fn abandon(&mut self, id: CircuitId) {
+        self.circuits.remove(&id);
+        let stop = self.stops.iter().find(|(_, circuit)| **circuit == id).map(|(at, _)| *at);
+        if let Some((connection, stream)) = stop {
+            self.stops.remove(&(connection, stream));
+            self.actions.push_back(Action::Reset { connection, stream });
+        }
+    }
+
+    fn on_disconnected(&mut self, gone: ConnectionId) {
+        self.connections.remove(&gone);
+        self.requests.retain(|(connection, _)| *connection != gone);
+        self.reservations.retain(|_, kept| kept.connection != gone);
+        // The host ends those that are spliced, and tells.
+        let waits = |state: &State| state.deadline.is_some();
+        let of_source = |state: &State| waits(state) && state.source.1 == gone;
+        let of_target = |state: &State| waits(state) && state.target.1 == gone;
+        let ids = |is: &dyn Fn(&State) -> bool| -> Vec<CircuitId> {
+            self.circuits.iter().filter(|(_, state)| is(state)).map(|(id, _)| *id).collect()
+        };
+        let (sources, targets) = (ids(&of_source), ids(&of_target));
+        sources.into_iter().for_each(|id| self.abandon(id));
+        self.stops.retain(|(connection, _), _| *connection != gone);
+        targets.into_iter().for_each(|id| self.fail(id));
+    }
+
+    fn on_timeout(&mut self, now: Instant) {
+        self.reservations.retain(|_, kept| kept.expires > now);
+        let late = |state: &State| state.deadline.is_some_and(|at| at <= now);
+        let ids = self.circuits.iter().filter(|(_, state)| late(state)).map(|(id, _)| *id);
+        for id in ids.collect::<Vec<_>>() {
+            let Some(state) = self.circuits.get(&id) else { continue };
+            let (_, connection, stream) = state.source;
+            self.abandon(id);
+            self.answer((connection, stream), Status::ConnectionFailed);
+        }
+    }
+}
+
+/// What addresses are counted by.
+fn prefix(remote: &Multiaddr) -> Option<[u8; 8]> {
+    match remote.iter().next()? {
+        Part::Ip4(address) => {
+            let [a, b, c, d] = address.octets();
+            Some([4, a, b, c, d, 0, 0, 0])
+        }
+        Part::Ip6(address) => {
+            let [a, b, c, d, e, f, g, ..] = address.octets();
+            Some([6, a, b, c, d, e, f, g])
+        }
+        _ => None,
+    }
+}
+
+impl Protocol for Service {
+    fn names(&self) -> Vec<(Name, Framing)> {
+        vec![(HOP_NAME.into(), FRAMING)]
+    }
+
+    fn handle(&mut self, now: Instant, local: &Local, input: Input<'_>) {
+        match input {
+            Input::Connected { connection, peer, remote, .. } => {
+                let (prefix, relayed) = (prefix(remote), remote.is_circuit());
+                self.connections.insert(connection, Link { peer: *peer, prefix, relayed });
+            }
+            Input::Disconnected { connection } => self.on_disconnected(connection),
+            Input::Inbound { connection, stream, .. } => {
+                let open = (connection, StreamId::from_number(0));
+                let unread = self.requests.range(open..).take_while(|(id, _)| *id == connection);
+                if unread.count() >= MAX_REQUESTS {
+                    return self.actions.push_back(Action::Reset { connection, stream });
+                }
+                self.requests.insert((connection, stream));
+            }
+            Input::Message { connection, stream, bytes } => {
+                let at = (connection, stream);
+                if self.requests.remove(&at) {
+                    self.on_request(now, local, at, &bytes);
+                } else if let Some(id) = self.stops.remove(&at) {
+                    self.on_stop_answer(at, id, &bytes);
+                }
+            }
+            Input::Opened { connection, request, stream } => {
+                self.on_opened(CircuitId(request), connection, stream);
+            }
+            Input::OpenFailed { request, .. } => self.fail(CircuitId(request)),
+            Input::Finished { connection, stream } => {
+                // A source that sends no more still waits for its answer.
+                if self.stops.contains_key(&(connection, stream))
+                    || self.requests.contains(&(connection, stream))
+                {
+                    self.actions.push_back(Action::Reset { connection, stream });
+                    self.on_lost((connection, stream));
+                }
+            }
+            Input::Reset { connection, stream } => self.on_lost((connection, stream)),
+            Input::Timeout => self.on_timeout(now),
+            Input::LocalChanged => {}
+        }
+    }
+
+    fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let circuits = self.circuits.values().filter_map(|state| state.deadline).min();
+        earliest(circuits, self.reservations.values().map(|kept| kept.expires).min())
+    }
+}
