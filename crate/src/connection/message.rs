@@ -71,6 +71,8 @@ pub enum ToConnection {
     Finish(StreamId),
     /// Give a stream of the node up, both ways.
     Reset(StreamId),
+    /// Make bytes of a stream of the node: see [`Connection::detach`](super::Connection::detach).
+    Detach(StreamId),
     /// From now on answer to these protocols.
     Handlers(Arc<Handlers>),
     /// Ping the remote: [`ToNode::Pong`] tells of the answer, and without one in

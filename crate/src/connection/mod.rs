@@ -339,6 +339,10 @@ impl Connection {
             ToConnection::Send(stream, bytes) => streams.send(stream, &bytes),
             ToConnection::Finish(stream) => streams.finish(stream),
             ToConnection::Reset(stream) => streams.abandon(stream),
+            ToConnection::Detach(stream) => {
+                // Whether it worked shows in the stream.
+                streams.detach(stream);
+            }
             ToConnection::Handlers(handlers) => streams.set_handlers(handlers),
             #[cfg(feature = "manager")]
             ToConnection::Ping(limit) => streams.yamux.ping_within(now, limit),

@@ -68,12 +68,12 @@ pub(super) enum Command {
         reply: oneshot::Sender<Info>,
     },
     Close(oneshot::Sender<()>),
-    #[cfg(feature = "store")]
+    #[cfg(any(feature = "relay", feature = "store"))]
     With(Action),
 }
 
 /// Something to do with the node itself.
-#[cfg(feature = "store")]
+#[cfg(any(feature = "relay", feature = "store"))]
 type Action = Box<dyn FnOnce(&mut Node, Instant) + Send>;
 
 /// Comes at once; the dial is taken back when it is dropped.
@@ -104,20 +104,20 @@ impl Drop for Pending {
     }
 }
 
-struct Task {
-    shared: Arc<Shared>,
-    to_connection: mpsc::UnboundedSender<ToConnection>,
+pub(super) struct Task {
+    pub(super) shared: Arc<Shared>,
+    pub(super) to_connection: mpsc::UnboundedSender<ToConnection>,
     remote: Multiaddr,
     direction: Direction,
 }
 
 pub(super) struct Brain {
-    platform: Arc<dyn Platform>,
-    node: Node,
+    pub(super) platform: Arc<dyn Platform>,
+    pub(super) node: Node,
     commands: mpsc::UnboundedReceiver<Command>,
     /// For the handles of connections.
-    commands_sender: mpsc::UnboundedSender<Command>,
-    tasks: BTreeMap<ConnectionId, Task>,
+    pub(super) commands_sender: mpsc::UnboundedSender<Command>,
+    pub(super) tasks: BTreeMap<ConnectionId, Task>,
     news: mpsc::Receiver<(ConnectionId, ToNode)>,
     news_sender: mpsc::Sender<(ConnectionId, ToNode)>,
     opened: mpsc::UnboundedReceiver<(ConnectionId, Result<Link, TransportError>)>,
@@ -340,6 +340,10 @@ impl Brain {
                     self.tasks.remove(&id);
                 }
                 Output::Event(event) => self.on_event(event),
+                #[cfg(feature = "relay")]
+                Output::Tunnel { connection, via, stream } => self.tunnel(connection, via, stream),
+                #[cfg(feature = "relay")]
+                Output::Splice { circuit, ends, limit } => self.splice(circuit, ends, limit),
                 #[cfg(feature = "store")]
                 Output::Store(change) => self.writer.push(change),
             }
@@ -358,7 +362,13 @@ impl Brain {
         }));
     }
 
-    fn start(&mut self, id: ConnectionId, machine: Machine, link: Link, direction: Direction) {
+    pub(super) fn start(
+        &mut self,
+        id: ConnectionId,
+        machine: Machine,
+        link: Link,
+        direction: Direction,
+    ) {
         let shared = Arc::new(Shared::new(machine, self.platform.clone()));
         let (to_connection, from_node) = mpsc::unbounded();
         let driver = Driver {
@@ -491,7 +501,7 @@ impl Brain {
                 // Dropping the reply tells that the connection is gone.
                 None => {}
             },
-            #[cfg(feature = "store")]
+            #[cfg(any(feature = "relay", feature = "store"))]
             Command::With(action) => action(&mut self.node, now),
             Command::Close(reply) => {
                 self.closing.get_or_insert_default().push(reply);

@@ -64,6 +64,8 @@ struct Handle {
     failed: Option<StreamError>,
     reset: bool,
     finished: bool,
+    /// The node still has it, but the connection is told to detach it.
+    expected: bool,
 }
 
 impl Handle {
@@ -156,6 +158,12 @@ impl Shared {
         true
     }
 
+    /// Expects a stream of the node that is about to be detached.
+    #[cfg(feature = "relay")]
+    pub(super) fn expect(&self, id: StreamId) {
+        self.lock().streams.insert(id, Handle { expected: true, ..Handle::default() });
+    }
+
     pub(super) fn poll_agreed(
         &self,
         cx: &mut Context<'_>,
@@ -188,6 +196,10 @@ impl Shared {
         let mut guard = self.lock();
         let state = &mut *guard;
         let Some(handle) = state.streams.get_mut(&id) else { return Poll::Ready(Ok(0)) };
+        if handle.expected && state.closed.is_none() {
+            handle.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         if let Some(mut stream) = state.connection.stream(id) {
             match stream.read(out) {
                 Read::Bytes(count) => {
@@ -226,6 +238,10 @@ impl Shared {
         let Some(handle) = state.streams.get_mut(&id) else {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
+        if handle.expected && state.closed.is_none() {
+            handle.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         if let Some(mut stream) = state.connection.stream(id) {
             match stream.write(bytes) {
                 Ok(0) if !bytes.is_empty() => {
@@ -336,6 +352,16 @@ impl State {
         self.wake_flushed();
     }
 
+    /// A stream that was expected is there, or lost.
+    fn detached(&mut self, id: StreamId) {
+        let lost = self.connection.stream(id).is_none();
+        if let Some(handle) = self.streams.get_mut(&id) {
+            handle.expected = false;
+            handle.reset |= lost;
+            handle.wake();
+        }
+    }
+
     fn wake_flushed(&mut self) {
         let Self { connection, streams, flushing, .. } = self;
         flushing.retain(|id| {
@@ -408,7 +434,15 @@ impl Driver {
                 self.shared.lock().connection.transport_closed("dropped".into());
                 return;
             };
-            self.shared.lock().connection.handle_node(now, message);
+            let detached = match &message {
+                ToConnection::Detach(stream) => Some(*stream),
+                _ => None,
+            };
+            let mut state = self.shared.lock();
+            state.connection.handle_node(now, message);
+            if let Some(stream) = detached {
+                state.detached(stream);
+            }
         }
     }
 

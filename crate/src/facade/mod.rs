@@ -17,6 +17,8 @@ mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
 pub mod platform;
+#[cfg(feature = "relay")]
+mod relaying;
 #[cfg(feature = "store")]
 mod storing;
 mod stream;
@@ -229,7 +231,7 @@ impl Node {
     }
 
     /// Does something with the brain itself and returns what came of it.
-    #[cfg(feature = "store")]
+    #[cfg(any(feature = "relay", feature = "store"))]
     async fn with<T: Send + 'static>(
         &self,
         action: impl FnOnce(&mut crate::node::Node, crate::Instant) -> T + Send + 'static,

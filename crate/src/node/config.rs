@@ -49,6 +49,9 @@ pub struct Config {
     /// What is kept of peers, and for how long.
     #[cfg(feature = "store")]
     pub store: crate::swarm::store::Config,
+    /// Relays that we use, and whether we are one.
+    #[cfg(feature = "relay")]
+    pub relay: crate::protocols::relay::Config,
 }
 
 impl Config {
@@ -76,6 +79,8 @@ impl Config {
             first_sequence: 0,
             #[cfg(feature = "store")]
             store: crate::swarm::store::Config::default(),
+            #[cfg(feature = "relay")]
+            relay: crate::protocols::relay::Config::default(),
         }
     }
 }

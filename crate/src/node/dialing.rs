@@ -8,7 +8,11 @@ use crate::swarm::dial::Outcome;
 use crate::time::Instant;
 
 use super::paths::Standing;
+#[cfg(feature = "relay")]
+use super::relaying::Relayed;
 use super::{AttemptError, ConnectionId, DialError, DialId, Direction, Event, Link, Node, Output};
+#[cfg(feature = "relay")]
+use crate::protocols::relay::split_circuit;
 
 impl Node {
     /// Dials a peer at these addresses; [`Event::Dialed`] or
@@ -66,7 +70,11 @@ impl Node {
         if self.managed_dial(now, &event) {
             return;
         }
-        #[cfg(not(feature = "manager"))]
+        #[cfg(feature = "relay")]
+        if self.relay_dialed(now, &event) {
+            return;
+        }
+        #[cfg(not(any(feature = "manager", feature = "relay")))]
         let _ = now;
         self.emit(event);
     }
@@ -116,7 +124,7 @@ impl Node {
     /// Takes a dial back; its attempts end when nobody else waits for them.
     pub fn cancel_dial(&mut self, now: Instant, dial: DialId) {
         if let Some(outcome) = self.dials.cancel(dial) {
-            self.give_up(outcome.dropped);
+            self.give_up(now, outcome.dropped);
             self.answer(now, Event::DialFailed { dial, error: DialError::Cancelled });
             self.advance_dials(now);
         }
@@ -162,10 +170,17 @@ impl Node {
                 remote,
                 peer: None,
                 standing: Standing::default(),
+                #[cfg(feature = "relay")]
+                relayed: Relayed::default(),
                 #[cfg(feature = "limits")]
                 held,
             };
             self.links.insert(id, link);
+            #[cfg(feature = "relay")]
+            if let Some(circuit) = split_circuit(&address) {
+                self.dial_circuit(now, id, circuit);
+                continue;
+            }
             self.outputs.push_back(Output::Dial { connection: id, address });
         }
         while let Some(Outcome { askers, failures, .. }) = self.dials.poll_exhausted() {
@@ -187,7 +202,7 @@ impl Node {
     ) {
         let relayed = self.links.get(&connection).is_some_and(|link| link.remote.is_circuit());
         let Outcome { askers, dropped, .. } = self.dials.reached(now, key, winner, relayed);
-        self.give_up(dropped);
+        self.give_up(now, dropped);
         for dial in askers {
             self.answer(now, Event::Dialed { dial, connection, peer });
         }
@@ -199,7 +214,7 @@ impl Node {
         for id in self.dials.handle_timeout(now) {
             if let Some(Link { dial: Some(key), remote, .. }) = self.links.remove(&id) {
                 self.attempt_failed(now, key, &remote);
-                self.outputs.push_back(Output::Drop(id));
+                self.drop_attempt(now, id, &remote);
             }
         }
         self.advance_dials(now);
@@ -215,11 +230,21 @@ impl Node {
         let _ = (now, key, address);
     }
 
-    fn give_up(&mut self, attempts: Vec<ConnectionId>) {
+    fn give_up(&mut self, now: Instant, attempts: Vec<ConnectionId>) {
         for id in attempts {
-            if self.links.remove(&id).is_some() {
-                self.outputs.push_back(Output::Drop(id));
+            if let Some(link) = self.links.remove(&id) {
+                self.drop_attempt(now, id, &link.remote);
             }
         }
+    }
+
+    fn drop_attempt(&mut self, now: Instant, id: ConnectionId, address: &Multiaddr) {
+        #[cfg(feature = "relay")]
+        if address.is_circuit() {
+            self.cancel_circuit(now, id);
+        }
+        #[cfg(not(feature = "relay"))]
+        let _ = (now, address);
+        self.outputs.push_back(Output::Drop(id));
     }
 }

@@ -8,6 +8,8 @@ use crate::address::Multiaddr;
 use crate::connection::{self, StreamId, ToConnection};
 use crate::identity::PeerId;
 use crate::negotiate::Name;
+#[cfg(feature = "relay")]
+use crate::protocols::relay;
 use crate::protocols::{identify, ping};
 
 /// A connection of this node, unique for its life.
@@ -47,6 +49,30 @@ pub enum Output {
     /// Close the transport of this connection, or give its dial up. It is
     /// forgotten: nothing more is said of it on either side.
     Drop(ConnectionId),
+    /// Lay a connection over a stream that now leads to another peer, which is
+    /// detached for it ([`Connection::detach`](crate::connection::Connection::detach)):
+    /// [`Node::tunnelled`](super::Node::tunnelled) has it.
+    #[cfg(feature = "relay")]
+    Tunnel {
+        /// The connection to be.
+        connection: ConnectionId,
+        /// The connection to the relay.
+        via: ConnectionId,
+        /// The stream on it.
+        stream: StreamId,
+    },
+    /// Detach two streams and carry bytes between them, until both have ended, one
+    /// is reset, or the limit is reached, at which both are reset; then tell
+    /// [`Node::splice_ended`](super::Node::splice_ended).
+    #[cfg(feature = "relay")]
+    Splice {
+        /// Its number.
+        circuit: relay::CircuitId,
+        /// The two streams.
+        ends: relay::Circuit,
+        /// What it may last and carry.
+        limit: relay::Limit,
+    },
     /// Tell the application.
     Event(Event),
     /// Write this down, after what came before it.
@@ -157,6 +183,28 @@ pub enum Event {
     },
     /// The addresses that the node announces are others than before.
     AddressesChanged,
+    /// A relay serves us: we can be reached through it.
+    #[cfg(feature = "relay")]
+    Reserved {
+        /// The relay.
+        relay: PeerId,
+        /// Where, without our PeerId.
+        addresses: Vec<Multiaddr>,
+    },
+    /// A relay does not serve us, or no more. It is asked again after a while.
+    #[cfg(feature = "relay")]
+    Unreserved {
+        /// The relay.
+        relay: PeerId,
+        /// Why.
+        error: relay::RelayError,
+    },
+    /// We are a relay, and one of our circuits is over.
+    #[cfg(feature = "relay")]
+    CircuitEnded {
+        /// What it came to.
+        summary: relay::CircuitSummary,
+    },
     /// The peer store knows something new of a peer.
     #[cfg(feature = "store")]
     PeerUpdated {
@@ -259,6 +307,10 @@ pub enum AttemptError {
     #[cfg(feature = "limits")]
     #[error("the filters of this node deny the address")]
     Denied,
+    /// No circuit to it could be had.
+    #[cfg(feature = "relay")]
+    #[error("{0}")]
+    Relay(#[from] relay::RelayError),
 }
 
 impl AttemptError {

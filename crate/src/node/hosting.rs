@@ -14,19 +14,35 @@ use super::{ConnectionId, Event, Node, Output};
 pub(super) enum ProtocolId {
     Identify,
     Ping,
+    #[cfg(feature = "relay")]
+    RelayClient,
+    #[cfg(feature = "relay")]
+    RelayService,
     Custom(usize),
 }
 
 impl Node {
     pub(super) fn protocol_ids(&self) -> Vec<ProtocolId> {
         let custom = (0..self.custom.len()).map(ProtocolId::Custom);
-        [ProtocolId::Identify, ProtocolId::Ping].into_iter().chain(custom).collect()
+        let own = [
+            ProtocolId::Identify,
+            ProtocolId::Ping,
+            #[cfg(feature = "relay")]
+            ProtocolId::RelayClient,
+            #[cfg(feature = "relay")]
+            ProtocolId::RelayService,
+        ];
+        own.into_iter().chain(custom).collect()
     }
 
     pub(super) fn protocol(&self, id: ProtocolId) -> &dyn Protocol {
         match id {
             ProtocolId::Identify => &self.identify,
             ProtocolId::Ping => &self.ping,
+            #[cfg(feature = "relay")]
+            ProtocolId::RelayClient => &self.relays.client,
+            #[cfg(feature = "relay")]
+            ProtocolId::RelayService => &self.relays.service,
             ProtocolId::Custom(index) => &*self.custom[index],
         }
     }
@@ -35,6 +51,10 @@ impl Node {
         let protocol: &mut dyn Protocol = match id {
             ProtocolId::Identify => &mut self.identify,
             ProtocolId::Ping => &mut self.ping,
+            #[cfg(feature = "relay")]
+            ProtocolId::RelayClient => &mut self.relays.client,
+            #[cfg(feature = "relay")]
+            ProtocolId::RelayService => &mut self.relays.service,
             ProtocolId::Custom(index) => &mut *self.custom[index],
         };
         (protocol, &self.local)
@@ -44,6 +64,8 @@ impl Node {
         let (protocol, local) = self.protocol_mut(id);
         protocol.handle(now, local, input);
         self.drain(id);
+        #[cfg(feature = "relay")]
+        self.settle_relays(now);
     }
 
     pub(super) fn drain(&mut self, id: ProtocolId) {
@@ -64,6 +86,11 @@ impl Node {
                 }
                 Action::Emit(event) => {
                     self.emit(event);
+                    continue;
+                }
+                #[cfg(feature = "relay")]
+                Action::Relay(order) => {
+                    self.relays.orders.push_back(order);
                     continue;
                 }
             };

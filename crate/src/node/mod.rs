@@ -14,6 +14,8 @@ mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
 mod paths;
+#[cfg(feature = "relay")]
+mod relaying;
 #[cfg(feature = "limits")]
 mod stats;
 #[cfg(feature = "store")]
@@ -82,6 +84,8 @@ pub struct Node {
     limiting: limiting::Limiting,
     #[cfg(feature = "store")]
     bootstrap: crate::swarm::store::bootstrap::Bootstrap,
+    #[cfg(feature = "relay")]
+    relays: relaying::Relays,
 }
 
 struct Link {
@@ -91,6 +95,9 @@ struct Link {
     /// Known once established.
     peer: Option<PeerId>,
     standing: Standing,
+    /// What a relay says of it.
+    #[cfg(feature = "relay")]
+    relayed: relaying::Relayed,
     /// Its place in the books, given back when the link is forgotten.
     #[cfg(feature = "limits")]
     held: limiting::Held,
@@ -118,6 +125,8 @@ impl Node {
             limiting: limiting::Limiting::new(&config),
             #[cfg(feature = "store")]
             bootstrap: Self::new_bootstrap(&config, &mut rng),
+            #[cfg(feature = "relay")]
+            relays: relaying::Relays::new(&config.relay),
             config,
             handlers: Arc::default(),
             links: Map::new(),
@@ -179,7 +188,15 @@ impl Node {
         now: Instant,
         remote: Multiaddr,
     ) -> Result<(ConnectionId, Connection), Refused> {
+        let id = self.make_room(now, remote)?;
+        Ok((id, self.connection(now, id, Role::Responder, None)))
+    }
+
+    /// Room for an inbound connection.
+    fn make_room(&mut self, now: Instant, remote: Multiaddr) -> Result<ConnectionId, Refused> {
         let id = ConnectionId(self.number());
+        #[cfg(not(feature = "limits"))]
+        let _ = now;
         #[cfg(feature = "limits")]
         let held = self.admit(now, id, &remote)?;
         if self.links.len() >= self.config.max_connections {
@@ -196,11 +213,13 @@ impl Node {
             remote,
             peer: None,
             standing: Standing::default(),
+            #[cfg(feature = "relay")]
+            relayed: relaying::Relayed::default(),
             #[cfg(feature = "limits")]
             held,
         };
         self.links.insert(id, link);
-        Ok((id, self.connection(now, id, Role::Responder, None)))
+        Ok(id)
     }
 
     /// A connection has news.
@@ -260,6 +279,8 @@ impl Node {
         let protocols = earliest(protocols, self.store_timeout());
         #[cfg(feature = "manager")]
         let protocols = earliest(protocols, self.manager.poll_timeout());
+        #[cfg(feature = "relay")]
+        let protocols = earliest(protocols, self.relays.poll_timeout());
         earliest(protocols, self.dials.poll_timeout())
     }
 
@@ -273,6 +294,8 @@ impl Node {
         self.time_dials(now);
         #[cfg(feature = "manager")]
         self.manage(now);
+        #[cfg(feature = "relay")]
+        self.settle_relays(now);
         #[cfg(feature = "store")]
         self.time_store(now);
     }
@@ -386,13 +409,13 @@ impl Node {
         let event = Event::Connected { connection: id, peer, direction, remote: remote.clone() };
         self.emit(event);
         self.dials.backoff.reached(&peer, &remote);
-        if let Some(key) = dial {
-            let best = self.best(&peer, false).unwrap_or(id);
-            self.dial_reached(now, key, Some(id), (best, peer));
-        }
         for protocol in self.protocol_ids() {
             let (connection, peer, remote) = (id, &peer, &remote);
             self.feed(now, protocol, Input::Connected { connection, peer, direction, remote });
+        }
+        if let Some(key) = dial {
+            let best = self.best(&peer, false).unwrap_or(id);
+            self.dial_reached(now, key, Some(id), (best, peer));
         }
         self.path_changed(peer, before);
         self.drain_worse(&peer);
@@ -446,6 +469,11 @@ impl Node {
         protocol: Name,
         owner: Owner,
     ) {
+        #[cfg(feature = "relay")]
+        if owner == Owner::Application && self.spares(id, &protocol) {
+            let reset = ToConnection::Reset(stream);
+            return self.outputs.push_back(Output::Connection(id, reset));
+        }
         if owner == Owner::Application {
             if let Some(peer) = self.peer_of(id).cloned() {
                 self.emit(Event::InboundStream { connection: id, stream, peer, protocol });
@@ -472,6 +500,10 @@ impl Node {
     fn emit(&mut self, event: Event) {
         #[cfg(feature = "store")]
         self.learn(&event);
+        #[cfg(feature = "relay")]
+        if matches!(event, Event::Identified { .. }) {
+            self.stir_relays();
+        }
         self.outputs.push_back(Output::Event(event));
     }
 

@@ -10,10 +10,14 @@
 //! is `None`, then wait for bytes or [`Peer::poll_timeout`]. Several calls
 //! between two drains are legal.
 
+#[cfg(feature = "relay")]
+mod carrying;
 #[cfg(feature = "limits")]
 mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
+#[cfg(feature = "relay")]
+mod relaying;
 #[cfg(feature = "store")]
 mod storing;
 
@@ -77,6 +81,8 @@ pub struct Peer {
     /// Connections whose streams may have news that is not passed on yet.
     pumped: Set<ConnectionId>,
     outputs: VecDeque<Output>,
+    #[cfg(feature = "relay")]
+    carried: carrying::Carried,
 }
 
 struct Link {
@@ -95,6 +101,8 @@ impl Peer {
             deadlines: Set::new(),
             pumped: Set::new(),
             outputs: VecDeque::new(),
+            #[cfg(feature = "relay")]
+            carried: carrying::Carried::default(),
         }
     }
 
@@ -205,7 +213,10 @@ impl Peer {
 
     /// When [`Peer::handle_timeout`] is due; early calls are harmless.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.deadlines.first().map(|(at, _)| *at), self.node.poll_timeout())
+        let first = earliest(self.deadlines.first().map(|(at, _)| *at), self.node.poll_timeout());
+        #[cfg(feature = "relay")]
+        let first = earliest(first, self.carried.poll_timeout());
+        first
     }
 
     /// Time has passed.
@@ -219,6 +230,8 @@ impl Peer {
             }
         }
         self.node.handle_timeout(now);
+        #[cfg(feature = "relay")]
+        self.time_carried(now);
         self.settle(now);
     }
 
@@ -329,9 +342,13 @@ impl Peer {
     // The crank.
 
     fn insert(&mut self, now: Instant, id: ConnectionId, connection: Connection) {
+        self.add(id, connection);
+        self.advance(now, id);
+    }
+
+    fn add(&mut self, id: ConnectionId, connection: Connection) {
         let link = Link { connection, deadline: None, told: false };
         self.connections.insert(id, Box::new(link));
-        self.advance(now, id);
     }
 
     /// Carries the news of one connection on, and what the node makes of them.
@@ -355,10 +372,13 @@ impl Peer {
             self.node.handle_connection(now, id, news);
         }
         if over {
-            self.forget(id);
-            return self.outputs.push_back(Output::Drop(id));
+            return self.drop_link(now, id);
         }
-        if !link.told && link.connection.wants_transmit() {
+        #[cfg(feature = "relay")]
+        let tunnelled = self.carried.stirs(id);
+        #[cfg(not(feature = "relay"))]
+        let tunnelled = false;
+        if !tunnelled && !link.told && link.connection.wants_transmit() {
             link.told = true;
             self.outputs.push_back(Output::Transmit(id));
         }
@@ -376,6 +396,15 @@ impl Peer {
 
     /// Carries out what the node wants until it wants nothing more.
     fn settle(&mut self, now: Instant) {
+        self.settle_once(now);
+        #[cfg(feature = "relay")]
+        while !self.carried.is_settled() {
+            self.carry(now);
+            self.settle_once(now);
+        }
+    }
+
+    fn settle_once(&mut self, now: Instant) {
         while let Some(output) = self.node.poll_output() {
             match output {
                 NodeOutput::Dial { connection, address } => {
@@ -387,9 +416,14 @@ impl Peer {
                         self.pump(now, id);
                     }
                 }
-                NodeOutput::Drop(id) => {
-                    self.forget(id);
-                    self.outputs.push_back(Output::Drop(id));
+                NodeOutput::Drop(id) => self.drop_link(now, id),
+                #[cfg(feature = "relay")]
+                NodeOutput::Tunnel { connection, via, stream } => {
+                    self.tunnel(now, connection, (via, stream));
+                }
+                #[cfg(feature = "relay")]
+                NodeOutput::Splice { circuit, ends, limit } => {
+                    self.splice(now, circuit, ends, limit);
                 }
                 NodeOutput::Event(event) => self.outputs.push_back(Output::Event(event)),
                 #[cfg(feature = "store")]
@@ -400,16 +434,31 @@ impl Peer {
         while let Some(id) = self.pumped.pop_first() {
             let Some(link) = self.connections.get_mut(&id) else { continue };
             while let Some(event) = link.connection.poll_stream() {
+                #[cfg(feature = "relay")]
+                if self.carried.hears(id, &event) {
+                    continue;
+                }
                 self.outputs.push_back(Output::Stream(id, event));
             }
         }
     }
 
-    fn forget(&mut self, id: ConnectionId) {
+    fn drop_link(&mut self, now: Instant, id: ConnectionId) {
         if let Some(link) = self.connections.remove(&id)
             && let Some(at) = link.deadline
         {
             self.deadlines.remove(&(at, id));
         }
+        #[cfg(feature = "relay")]
+        {
+            let tunnelled = self.carried.stirs(id);
+            self.drop_carried(now, id);
+            if tunnelled {
+                return;
+            }
+        }
+        #[cfg(not(feature = "relay"))]
+        let _ = now;
+        self.outputs.push_back(Output::Drop(id));
     }
 }

@@ -4,6 +4,8 @@
 
 pub mod identify;
 pub mod ping;
+#[cfg(feature = "relay")]
+pub mod relay;
 
 use crate::address::Multiaddr;
 use crate::connection::{Framing, StreamError, StreamId};
@@ -165,4 +167,7 @@ pub enum Action {
     },
     /// Tell the application.
     Emit(Event),
+    /// What only the relay protocols want.
+    #[cfg(feature = "relay")]
+    Relay(relay::Order),
 }

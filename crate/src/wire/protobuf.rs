@@ -21,8 +21,10 @@ pub enum Value<'a> {
     Number(u64),
     /// Bytes, text, or a message.
     Bytes(&'a [u8]),
-    /// Eight bytes, or four in the lower half.
-    Fixed(u64),
+    /// Eight bytes.
+    Fixed64(u64),
+    /// Four bytes.
+    Fixed32(u32),
 }
 
 impl<'a> Value<'a> {
@@ -95,12 +97,12 @@ impl<'a> Reader<'a> {
         }
         let value = match key & 7 {
             0 => Value::Number(self.varint()?),
-            1 => Value::Fixed(little_endian(self.take(8)?)),
+            1 => Value::Fixed64(little_endian(self.take(8)?)),
             2 => {
                 let length = self.varint()?;
                 Value::Bytes(self.take(length)?)
             }
-            5 => Value::Fixed(little_endian(self.take(4)?)),
+            5 => Value::Fixed32(little_endian(self.take(4)?) as u32),
             _ => return Err(Malformed),
         };
         Ok((number, value))
@@ -201,8 +203,8 @@ mod tests {
                 (1, value) => message.number = Some(value.number()?),
                 (2, value) => message.bytes.push(value.bytes()?.to_vec()),
                 (300, value) => message.text = Some(value.text()?.into()),
-                (4, Value::Fixed(value)) => message.four = Some(value as u32),
-                (5, Value::Fixed(value)) => message.eight = Some(value),
+                (4, Value::Fixed32(value)) => message.four = Some(value),
+                (5, Value::Fixed64(value)) => message.eight = Some(value),
                 (4 | 5, _) => return Err(Malformed),
                 _ => {}
             }
@@ -241,7 +243,7 @@ mod tests {
             match (Oracle::decode(&*bytes), read(&bytes)) {
                 (Ok(theirs), Ok(ours)) => prop_assert_eq!(theirs, ours),
                 (Err(_), Ok(ours)) => prop_assert!(false, "we took {:?}", ours),
-                // Groups are theirs alone; fields of the other wire type of fixed size too.
+                // Groups are theirs alone.
                 _ => {}
             }
         }

@@ -68,7 +68,7 @@ impl Streams {
         let Some(entry) = self.entries.get_mut(&id) else { return false };
         let flushed = |messages: &Messages| messages.over && messages.outbox.is_empty();
         let ready = entry.messages.as_deref().is_some_and(flushed);
-        let Some(mut stream) = self.yamux.stream(id).filter(|_| ready) else {
+        let Some(stream) = self.yamux.stream(id).filter(|_| ready) else {
             self.abandon(id);
             return false;
         };

@@ -5,10 +5,10 @@
 //! its time.
 
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::address::Multiaddr;
-use crate::collections::{Map, Set};
+use crate::collections::Map;
 use crate::connection::{Framing, StreamError, StreamId};
 use crate::identity::PeerId;
 use crate::negotiate::Name;
@@ -20,11 +20,11 @@ use super::message::{Hop, Stop};
 use super::{Config, FRAMING, HOP_NAME, Limit, Order, RelayError, STOP_NAME, Status, Voucher};
 
 /// Circuits that are being asked for at a time.
-pub const MAX_CONNECTS: usize = 128;
+pub(super) const MAX_CONNECTS: usize = 128;
 /// Streams of one relay on which it has not said yet who wants to reach us.
-pub const MAX_OFFERS: usize = 16;
+pub(super) const MAX_OFFERS: usize = 16;
 /// How long a relay may take to answer.
-pub const ANSWER_TIME: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// A reservation is renewed after three quarters of its time, but not sooner than
 /// this: a relay that gives less does not make us ask without end.
 const MIN_RENEWAL: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ pub struct Client {
     requests: Map<u64, Waiting>,
     streams: Map<(ConnectionId, StreamId), Waiting>,
     /// Streams on which a relay is to say who wants to reach us.
-    offers: Set<(ConnectionId, StreamId)>,
+    offers: BTreeSet<(ConnectionId, StreamId)>,
     next: u64,
     actions: VecDeque<Action>,
 }
@@ -82,7 +82,7 @@ impl Client {
             reservations: Map::new(),
             requests: Map::new(),
             streams: Map::new(),
-            offers: Set::new(),
+            offers: BTreeSet::new(),
             next: 0,
             actions: VecDeque::new(),
         }
@@ -91,6 +91,18 @@ impl Client {
     /// The places that relays keep for us.
     pub fn reservations(&self) -> impl Iterator<Item = (&PeerId, &Reservation)> {
         self.reservations.iter()
+    }
+
+    /// The relays that are asked for a place and have not answered yet.
+    pub(crate) fn asking(&self) -> impl Iterator<Item = &PeerId> {
+        let all = self.requests.values().chain(self.streams.values());
+        let ours = all.filter(|waiting| matches!(waiting.purpose, Purpose::Reserve));
+        ours.map(|waiting| &waiting.relay)
+    }
+
+    /// Whether this relay is one of [`Client::asking`].
+    pub(crate) fn is_asking(&self, relay: &PeerId) -> bool {
+        self.asking().any(|asked| asked == relay)
     }
 
     /// Asks the relay at the other end of a connection for a place, or for more
@@ -122,9 +134,7 @@ impl Client {
 
     /// Nobody waits for the circuit of this attempt any more.
     pub fn cancel(&mut self, wanted: ConnectionId) {
-        let is = |waiting: &Waiting| {
-            matches!(waiting.purpose, Purpose::Connect { attempt, .. } if attempt == wanted)
-        };
+        let is = |waiting: &Waiting| matches!(waiting.purpose, Purpose::Connect { attempt, .. } if attempt == wanted);
         self.requests.retain(|_, waiting| !is(waiting));
         let found = self.streams.iter().find(|(_, waiting)| is(waiting)).map(|(id, _)| *id);
         if let Some((connection, stream)) = found {
@@ -214,8 +224,7 @@ impl Client {
         self.reservations.insert(relay, kept);
         let plain = |address: &Multiaddr| !address.is_circuit();
         let addresses = reservation.addresses.iter().filter(|address| plain(address));
-        let addresses =
-            addresses.map(|address| address.with_peer(relay).with_circuit()).collect();
+        let addresses = addresses.map(|address| address.with_peer(relay).with_circuit()).collect();
         self.order(Order::Reserved { relay, addresses });
     }
 

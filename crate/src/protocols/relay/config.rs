@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::Limit;
 
 /// The relay protocols of a node.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
     /// Whether this node is a relay for others, and what it allows them; `None`
@@ -14,12 +14,6 @@ pub struct Config {
     /// Milliseconds of Unix time when the node's clock was zero: reservations end
     /// by it. Hosts set it.
     pub unix_millis_at_zero: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { service: None, unix_millis_at_zero: 0 }
-    }
 }
 
 /// What a relay allows. The defaults are those of go-libp2p.

@@ -13,8 +13,6 @@ mod config;
 mod error;
 mod message;
 mod service;
-#[cfg(test)]
-mod tests;
 mod voucher;
 
 use crate::address::{Multiaddr, Protocol};

@@ -20,9 +20,9 @@ use super::message::{Hop, MAX_MESSAGE_BYTES, Reservation, Stop};
 use super::{FRAMING, HOP_NAME, Limit, Order, STOP_NAME, ServiceConfig, Status, Voucher};
 
 /// Requests of one connection that are not read yet.
-pub const MAX_REQUESTS: usize = 16;
+pub(super) const MAX_REQUESTS: usize = 16;
 /// How long the target of a circuit may take to answer.
-pub const ANSWER_TIME: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(30);
 
 /// A circuit's number, unique for the life of the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +50,7 @@ pub struct CircuitSummary {
 
 /// A relay's state.
 pub struct Service {
+    serving: bool,
     config: ServiceConfig,
     unix_millis_at_zero: u64,
     connections: BTreeMap<ConnectionId, Link>,
@@ -82,10 +83,11 @@ struct State {
 }
 
 impl Service {
-    /// A relay that serves nobody yet. `unix_millis_at_zero`: see
+    /// A relay, or what may become one. `unix_millis_at_zero`: see
     /// [`Config`](super::Config).
-    pub fn new(config: ServiceConfig, unix_millis_at_zero: u64) -> Self {
+    pub fn new(serving: bool, config: ServiceConfig, unix_millis_at_zero: u64) -> Self {
         Self {
+            serving,
             config,
             unix_millis_at_zero,
             connections: BTreeMap::new(),
@@ -103,8 +105,14 @@ impl Service {
         &self.config
     }
 
-    /// Changes what it allows from now on; what stands, stays.
-    pub fn set_config(&mut self, config: ServiceConfig) {
+    /// Whether it serves others.
+    pub fn is_serving(&self) -> bool {
+        self.serving
+    }
+
+    /// Serves others, or changes what it allows from now on; what stands, stays.
+    pub fn serve(&mut self, config: ServiceConfig) {
+        self.serving = true;
         self.config = config;
     }
 
@@ -173,13 +181,7 @@ impl Service {
         Ok(())
     }
 
-    fn confirm(
-        &mut self,
-        now: Instant,
-        local: &Local,
-        connection: ConnectionId,
-        stream: StreamId,
-    ) {
+    fn confirm(&mut self, now: Instant, local: &Local, connection: ConnectionId, stream: StreamId) {
         let Some(peer) = self.connections.get(&connection).map(|link| link.peer) else { return };
         let ends = self.unix_millis_at_zero / 1000
             + (now + self.config.reservation_ttl).as_micros() / 1_000_000;
@@ -276,9 +278,8 @@ impl Service {
         if let Some(id) = self.stops.remove(&at) {
             return self.fail(id);
         }
-        let waits = |state: &State| {
-            state.deadline.is_some() && (state.source.1, state.source.2) == at
-        };
+        let waits =
+            |state: &State| state.deadline.is_some() && (state.source.1, state.source.2) == at;
         if let Some(id) = self.circuits.iter().find(|(_, s)| waits(s)).map(|(id, _)| *id) {
             self.abandon(id);
         }
@@ -341,7 +342,7 @@ fn prefix(remote: &Multiaddr) -> Option<[u8; 8]> {
 
 impl Protocol for Service {
     fn names(&self) -> Vec<(Name, Framing)> {
-        vec![(HOP_NAME.into(), FRAMING)]
+        if self.serving { vec![(HOP_NAME.into(), FRAMING)] } else { Vec::new() }
     }
 
     fn handle(&mut self, now: Instant, local: &Local, input: Input<'_>) {

@@ -10,6 +10,8 @@ mod limits;
 mod manager;
 mod many;
 mod paths;
+#[cfg(feature = "relay")]
+mod relay;
 #[cfg(feature = "store")]
 mod store;
 mod swarm;

@@ -1,0 +1,33 @@
+//! Relays, for hosts that drive a peer in place.
+
+use crate::address::Multiaddr;
+use crate::negotiate::Name;
+use crate::protocols::relay::{RelayError, ServiceConfig};
+use crate::time::Instant;
+
+use super::Peer;
+
+impl Peer {
+    /// Wants a place at a relay; see [`Node::listen_on_relay`](crate::node::Node::listen_on_relay).
+    pub fn listen_on_relay(
+        &mut self,
+        now: Instant,
+        relay: Option<Multiaddr>,
+    ) -> Result<(), RelayError> {
+        let result = self.node.listen_on_relay(now, relay);
+        self.settle(now);
+        result
+    }
+
+    /// Whether streams for `protocol` are taken on limited connections; see
+    /// [`Node::handle_limited`](crate::node::Node::handle_limited).
+    pub fn handle_limited(&mut self, protocol: Name, takes: bool) {
+        self.node.handle_limited(protocol, takes);
+    }
+
+    /// Serves others as a relay; see [`Node::serve_as_relay`](crate::node::Node::serve_as_relay).
+    pub fn serve_as_relay(&mut self, now: Instant, config: ServiceConfig) {
+        self.node.serve_as_relay(now, config);
+        self.settle(now);
+    }
+}
