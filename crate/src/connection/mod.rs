@@ -17,6 +17,7 @@ mod booking;
 mod channel;
 mod config;
 mod error;
+mod established;
 mod message;
 mod streams;
 mod upgrade;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 use crate::identity::PeerId;
 use crate::muxer::yamux::{self, Yamux};
-use crate::negotiate::{Dialer, Name};
+use crate::negotiate::Name;
 use crate::rng::Rng;
 use crate::security::pnet::Cipher;
 use crate::time::{Instant, earliest};
@@ -37,20 +38,15 @@ pub use crate::security::Role;
 pub use crate::security::noise::VerifyRequest;
 pub use config::{Config, Security};
 pub use error::{Error, StreamError};
+pub use established::{DRAIN_GRACE, DRAIN_LIMIT};
 pub use message::{Framing, Handler, Handlers, Owner, StreamEvent, ToConnection, ToNode};
 pub use streams::{MAX_DISCARDED, MAX_NEGOTIATING, MAX_NEWS, MAX_OUTBOX, Stream};
 pub use upgrade::MAX_HANDSHAKE_BYTES;
 
 use booking::Booking;
-use channel::Channel;
+use established::Established;
 use streams::Streams;
 use upgrade::{Progress, Upgrade, Upgraded};
-
-/// A connection that is drained stays at least this long, for those at both ends
-/// who have just been handed it.
-pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
-/// A connection that is drained ends after this long, whatever streams it has.
-pub const DRAIN_LIMIT: Duration = Duration::from_secs(300);
 
 /// One authenticated, multiplexed link to one peer. See the [module](self).
 pub struct Connection {
@@ -74,18 +70,6 @@ enum State {
     Upgrading { upgrade: Box<Upgrade>, deadline: Instant },
     Established(Box<Established>),
     Closed,
-}
-
-struct Established {
-    channel: Channel,
-    streams: Streams,
-    /// The answer to our lazily proposed muxer, until it has come.
-    muxer_answer: Option<(Dialer, Buffer)>,
-    closing: bool,
-    /// Since when it is drained.
-    draining: Option<Instant>,
-    /// When the remote is pinged if nothing comes from it before.
-    ping_at: Instant,
 }
 
 impl Connection {
@@ -478,53 +462,6 @@ impl Connection {
             self.booking = Booking::default();
             self.failed.get_or_insert(error);
         }
-    }
-}
-
-impl Established {
-    /// Says goodbye; the end comes when that is flushed.
-    fn close(&mut self) {
-        self.closing = true;
-        self.streams.yamux.go_away(0);
-    }
-
-    /// When a connection that is drained is to be closed.
-    fn drained_at(&self) -> Option<Instant> {
-        let since = self.draining.filter(|_| !self.closing)?;
-        Some(since + if self.streams.is_used() { DRAIN_LIMIT } else { DRAIN_GRACE })
-    }
-
-    fn receive(&mut self, now: Instant, bytes: &mut [u8]) -> Result<(), Error> {
-        let Self { channel, streams, muxer_answer, .. } = self;
-        let result = channel
-            .receive(bytes, &mut |plain| Self::demultiplex(streams, muxer_answer, now, plain));
-        self.streams.process(now);
-        result
-    }
-
-    /// Plaintext that was decrypted during the upgrade.
-    fn plain(&mut self, now: Instant, plain: &[u8]) -> Result<(), Error> {
-        Self::demultiplex(&mut self.streams, &mut self.muxer_answer, now, plain)
-    }
-
-    fn demultiplex(
-        streams: &mut Streams,
-        muxer_answer: &mut Option<(Dialer, Buffer)>,
-        now: Instant,
-        plain: &[u8],
-    ) -> Result<(), Error> {
-        let Some((dialer, waiting)) = muxer_answer else {
-            return Ok(streams.yamux.receive(now, plain)?);
-        };
-        waiting.push(plain);
-        let (used, agreed) = dialer.receive(waiting.as_slice(), &mut Vec::new())?;
-        waiting.consume(used);
-        if agreed.is_some() {
-            let rest = core::mem::take(waiting);
-            *muxer_answer = None;
-            streams.yamux.receive(now, rest.as_slice())?;
-        }
-        Ok(())
     }
 }
 

@@ -23,8 +23,9 @@ use crate::rng::Rng;
 use crate::swarm::DialOptions;
 use crate::time::Instant;
 
-use super::driver::{Driver, Shared};
+use super::driver::Driver;
 use super::platform::{BoxFuture, Link, Listener, Platform, TransportError};
+use super::shared::Shared;
 use super::{Connection, Handler, Pong, Stream};
 
 /// News of all connections together that the brain has not taken yet; behind
@@ -379,6 +380,7 @@ impl Brain {
             to_node: self.news_sender.clone(),
             unsent: Vec::new(),
             sleep: None,
+            woken: Vec::new(),
             over: false,
         };
         let task = Task { shared, to_connection, remote: link.remote, direction };

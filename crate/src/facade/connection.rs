@@ -15,7 +15,7 @@ use crate::protocols::identify::Info;
 use crate::protocols::ping::PingError;
 
 use super::brain::Command;
-use super::driver::Shared;
+use super::shared::Shared;
 use super::{Stream, names};
 
 /// A connection to one peer. Clones are handles to the same one; dropping them

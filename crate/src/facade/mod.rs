@@ -19,6 +19,7 @@ mod managing;
 pub mod platform;
 #[cfg(feature = "relay")]
 mod relaying;
+mod shared;
 #[cfg(feature = "store")]
 mod storing;
 mod stream;

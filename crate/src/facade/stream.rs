@@ -10,7 +10,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 use crate::connection::StreamId;
 use crate::negotiate::Name;
 
-use super::driver::Shared;
+use super::shared::Shared;
 
 /// One stream of a connection.
 ///

@@ -1,0 +1,77 @@
+//! What an established connection consists of.
+
+use core::time::Duration;
+
+use crate::negotiate::Dialer;
+use crate::time::Instant;
+use crate::wire::Buffer;
+
+use super::Error;
+use super::channel::Channel;
+use super::streams::Streams;
+
+/// A connection that is drained stays at least this long, for those at both ends
+/// who have just been handed it.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
+/// A connection that is drained ends after this long, whatever streams it has.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(300);
+
+/// A secure channel, and the streams in it.
+pub(super) struct Established {
+    pub(super) channel: Channel,
+    pub(super) streams: Streams,
+    /// The answer to our lazily proposed muxer, until it has come.
+    pub(super) muxer_answer: Option<(Dialer, Buffer)>,
+    pub(super) closing: bool,
+    /// Since when it is drained.
+    pub(super) draining: Option<Instant>,
+    /// When the remote is pinged if nothing comes from it before.
+    pub(super) ping_at: Instant,
+}
+
+impl Established {
+    /// Says goodbye; the end comes when that is flushed.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+        self.streams.yamux.go_away(0);
+    }
+
+    /// When a connection that is drained is to be closed.
+    pub(super) fn drained_at(&self) -> Option<Instant> {
+        let since = self.draining.filter(|_| !self.closing)?;
+        Some(since + if self.streams.is_used() { DRAIN_LIMIT } else { DRAIN_GRACE })
+    }
+
+    pub(super) fn receive(&mut self, now: Instant, bytes: &mut [u8]) -> Result<(), Error> {
+        let Self { channel, streams, muxer_answer, .. } = self;
+        let result = channel
+            .receive(bytes, &mut |plain| Self::demultiplex(streams, muxer_answer, now, plain));
+        self.streams.process(now);
+        result
+    }
+
+    /// Plaintext that was decrypted during the upgrade.
+    pub(super) fn plain(&mut self, now: Instant, plain: &[u8]) -> Result<(), Error> {
+        Self::demultiplex(&mut self.streams, &mut self.muxer_answer, now, plain)
+    }
+
+    fn demultiplex(
+        streams: &mut Streams,
+        muxer_answer: &mut Option<(Dialer, Buffer)>,
+        now: Instant,
+        plain: &[u8],
+    ) -> Result<(), Error> {
+        let Some((dialer, waiting)) = muxer_answer else {
+            return Ok(streams.yamux.receive(now, plain)?);
+        };
+        waiting.push(plain);
+        let (used, agreed) = dialer.receive(waiting.as_slice(), &mut Vec::new())?;
+        waiting.consume(used);
+        if agreed.is_some() {
+            let rest = core::mem::take(waiting);
+            *muxer_answer = None;
+            streams.yamux.receive(now, rest.as_slice())?;
+        }
+        Ok(())
+    }
+}
