@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use futures::stream::{iter, repeat_with};
-use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use polypeer::Multiaddr;
-use polypeer::facade::{Connection, Node};
+use polypeer::facade::Node;
 use serde_json::json;
 
-use crate::serve::ECHO;
+use crate::streams::{ECHO, byte_and_back, print_counted};
 use crate::{Outcome, start};
 
 /// Streams in flight at a time, in the second half of [`streams`].
@@ -24,32 +24,23 @@ pub(crate) async fn streams(address: Multiaddr, count: usize) -> Outcome<()> {
     let node = start();
     let connection = node.dial(address).await?;
     for _ in 0..WARM_UP {
-        byte_and_back(&connection).await?;
+        byte_and_back(connection.open_stream_early(ECHO)?).await?;
     }
     let before = Instant::now();
     for _ in 0..count {
-        byte_and_back(&connection).await?;
+        byte_and_back(connection.open_stream_early(ECHO)?).await?;
     }
     let sequential = before.elapsed().as_secs_f64();
     let before = Instant::now();
-    repeat_with(|| Ok(byte_and_back(&connection)))
+    repeat_with(|| Ok(async { byte_and_back(connection.open_stream_early(ECHO)?).await }))
         .take(count)
         .try_buffer_unordered(STREAMS)
         .try_for_each(|()| async { Ok(()) })
         .await?;
     let parallel = before.elapsed().as_secs_f64();
-    report(count, sequential, parallel);
+    print_counted(count, sequential, parallel);
     node.close().await;
     Ok(())
-}
-
-async fn byte_and_back(connection: &Connection) -> Outcome<()> {
-    let mut stream = connection.open_stream_early(ECHO)?;
-    stream.write_all(&[1]).await?;
-    stream.close().await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    if answer == [1] { Ok(()) } else { Err("another byte came back".into()) }
 }
 
 /// Connects `count` times one after another, and prints the time until each
@@ -65,7 +56,7 @@ pub(crate) async fn handshakes(address: Multiaddr, count: usize) -> Outcome<()> 
             connect(node, &address, count / DIALERS).await.map(drop)
         })
         .await?;
-    report(count / DIALERS * DIALERS, sequential, before.elapsed().as_secs_f64());
+    print_counted(count / DIALERS * DIALERS, sequential, before.elapsed().as_secs_f64());
     for node in nodes {
         node.close().await;
     }
@@ -83,13 +74,6 @@ async fn connect(node: &Node, address: &Multiaddr, count: usize) -> Outcome<Dura
         connection.closed().await;
     }
     Ok(dialing)
-}
-
-fn report(count: usize, sequential: f64, parallel: f64) {
-    println!(
-        "{}",
-        json!({ "ok": true, "count": count, "sequential": sequential, "parallel": parallel })
-    );
 }
 
 /// Holds `count` connections, each of a peer of its own, until standard input is closed.

@@ -4,6 +4,8 @@ mod bench;
 mod dial;
 mod plain;
 mod serve;
+#[path = "../../shared/streams.rs"]
+mod streams;
 
 use std::error::Error;
 use std::sync::Arc;

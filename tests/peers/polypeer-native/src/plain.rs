@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::serve::CHUNK;
+use crate::streams::CHUNK;
 
 /// Sends `bytes` from one thread to another over loopback and prints the seconds.
 pub(crate) fn plain(bytes: u64) -> Outcome<()> {

@@ -3,18 +3,18 @@
 use std::time::{Duration, Instant};
 
 use futures::{
-    AsyncReadExt, AsyncWriteExt, StreamExt, TryStreamExt,
+    StreamExt, TryStreamExt,
     stream::{iter, repeat_with},
 };
 use libp2p::{Multiaddr, PeerId, Swarm, swarm::SwarmEvent};
 use libp2p_stream::Control;
-use serde_json::json;
 
 use crate::{
     Outcome,
     dial::{connect, named},
     host::{Behaviour, swarm},
     serve::ECHO,
+    streams::{byte_and_back, print_counted},
 };
 
 /// Streams in flight at a time, in the second half of [`streams`].
@@ -37,18 +37,18 @@ pub async fn streams(address: Multiaddr, count: usize) -> Outcome<()> {
         }
     });
     for _ in 0..WARM_UP {
-        byte_and_back(control.clone(), peer).await?;
+        request(control.clone(), peer).await?;
     }
     let start = Instant::now();
     for _ in 0..count {
-        byte_and_back(control.clone(), peer).await?;
+        request(control.clone(), peer).await?;
     }
     let sequential = start.elapsed().as_secs_f64();
     let start = Instant::now();
     // libp2p-stream resets the inbound streams that its user has not fetched when the
     // next one comes; these are not counted.
     let mut answers =
-        repeat_with(|| byte_and_back(control.clone(), peer)).take(count).buffer_unordered(STREAMS);
+        repeat_with(|| request(control.clone(), peer)).take(count).buffer_unordered(STREAMS);
     let mut answered = 0;
     while let Some(answer) = answers.next().await {
         answered += usize::from(answer.is_ok());
@@ -57,17 +57,12 @@ pub async fn streams(address: Multiaddr, count: usize) -> Outcome<()> {
         return Err(format!("only {answered} of {count} streams were answered").into());
     }
     let parallel = start.elapsed().as_secs_f64() * count as f64 / answered as f64;
-    report(count, sequential, parallel);
+    print_counted(count, sequential, parallel);
     Ok(())
 }
 
-async fn byte_and_back(mut control: Control, peer: PeerId) -> Outcome<()> {
-    let mut stream = control.open_stream(peer, ECHO).await?;
-    stream.write_all(&[1]).await?;
-    stream.close().await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    if answer == [1] { Ok(()) } else { Err("another byte came back".into()) }
+async fn request(mut control: Control, peer: PeerId) -> Outcome<()> {
+    byte_and_back(control.open_stream(peer, ECHO).await?).await
 }
 
 /// Connects `count` times one after another, and prints the time until each
@@ -86,7 +81,7 @@ pub async fn handshakes(address: Multiaddr, count: usize) -> Outcome<()> {
             connect_often(swarm, &address, count / DIALERS).await.map(drop)
         })
         .await?;
-    report(count / DIALERS * DIALERS, sequential, start.elapsed().as_secs_f64());
+    print_counted(count / DIALERS * DIALERS, sequential, start.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -106,11 +101,4 @@ async fn connect_often(
         while !matches!(swarm.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {}
     }
     Ok(dialing)
-}
-
-fn report(count: usize, sequential: f64, parallel: f64) {
-    println!(
-        "{}",
-        json!({ "ok": true, "count": count, "sequential": sequential, "parallel": parallel })
-    );
 }

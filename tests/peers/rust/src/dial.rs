@@ -1,7 +1,5 @@
 //! The checks and measurements of the dialer.
 
-use std::time::{Duration, Instant};
-
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, identify,
@@ -10,43 +8,18 @@ use libp2p::{
     swarm::{DialError, SwarmEvent},
 };
 use libp2p_stream::{Control, OpenStreamError};
-use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
-use tokio::time::timeout;
 
 use crate::{
     Outcome,
     host::{Behaviour, BehaviourEvent, swarm},
-    serve::{CHUNK, ECHO, HALF_CLOSE, PERF, RESET, send_zeros},
+    serve::{ECHO, HALF_CLOSE, PERF, RESET},
+    streams::{Report, echoed, half_closed, print_transfers, transfer},
 };
-
-const ECHO_BYTES: usize = 16 << 20;
-const HALF_CLOSE_BYTES: usize = 100_000;
-/// A check ends within this time, or it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The results of the checks, as they are printed.
-struct Report {
-    ok: bool,
-    checks: Map<String, Value>,
-}
-
-impl Report {
-    async fn check(&mut self, name: &str, check: impl Future<Output = Outcome<String>>) {
-        let start = Instant::now();
-        let outcome = timeout(PATIENCE, check).await.unwrap_or_else(|_| Err("timed out".into()));
-        let ok = outcome.is_ok();
-        let detail = outcome.unwrap_or_else(|error| error.to_string());
-        let ms = start.elapsed().as_secs_f64() * 1000.0;
-        self.ok &= ok;
-        self.checks.insert(name.into(), json!({ "ok": ok, "ms": ms, "detail": detail }));
-    }
-}
 
 /// Runs every check against `address`, prints one JSON object, and says whether all passed.
 pub async fn checks(address: Multiaddr, agent: &str) -> Outcome<bool> {
     let peer = named(&address)?;
-    let mut report = Report { ok: true, checks: Map::new() };
+    let mut report = Report::new();
     let mut swarm = swarm().await?;
     let local = *swarm.local_peer_id();
     report
@@ -64,17 +37,18 @@ pub async fn checks(address: Multiaddr, agent: &str) -> Outcome<bool> {
                 swarm.select_next_some().await;
             }
         });
-        report.check("echo", echoed(control.clone(), peer)).await;
-        report.check("halfClose", half_closed(control.clone(), peer)).await;
+        let mut opener = control.clone();
+        let echo = async { echoed(opener.open_stream(peer, ECHO).await?).await };
+        report.check("echo", echo).await;
+        let half_close = async { half_closed(opener.open_stream(peer, HALF_CLOSE).await?).await };
+        report.check("halfClose", half_close).await;
         report.check("reset", was_reset(control.clone(), peer)).await;
         report.check("unknownProtocol", refused(control, peer)).await;
         report.check("wrongPeer", wrong_peer(address)).await;
     }
-    println!(
-        "{}",
-        json!({ "ok": report.ok, "peerId": local.to_string(), "checks": report.checks })
-    );
-    Ok(report.ok)
+    let ok = report.ok;
+    report.print(local.to_string());
+    Ok(ok)
 }
 
 pub fn named(address: &Multiaddr) -> Outcome<PeerId> {
@@ -131,50 +105,6 @@ async fn pinged(swarm: &mut Swarm<Behaviour>) -> Outcome<String> {
             return Ok(format!("{:?}", result?));
         }
     }
-}
-
-async fn echoed(mut control: Control, peer: PeerId) -> Outcome<String> {
-    let (mut reader, mut writer) = control.open_stream(peer, ECHO).await?.split();
-    // Not the same bytes twice, so that lost, doubled or swapped parts show.
-    let data: Vec<u8> = (0..ECHO_BYTES as u64 / 8)
-        .flat_map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
-        .collect();
-    let sent = Sha256::digest(&data);
-    let write = async {
-        for part in data.chunks(CHUNK) {
-            writer.write_all(part).await?;
-        }
-        writer.close().await
-    };
-    let read = async {
-        let (mut hash, mut count, mut buffer) = (Sha256::new(), 0, vec![0; CHUNK]);
-        loop {
-            let read = reader.read(&mut buffer).await?;
-            if read == 0 {
-                return Ok((count, hash.finalize()));
-            }
-            count += read;
-            hash.update(&buffer[..read]);
-        }
-    };
-    let ((), (count, received)) = futures::try_join!(write, read)?;
-    if count != ECHO_BYTES || received != sent {
-        return Err(format!("{count} bytes came back, or others than sent").into());
-    }
-    Ok(format!("{count} bytes"))
-}
-
-async fn half_closed(mut control: Control, peer: PeerId) -> Outcome<String> {
-    let mut stream = control.open_stream(peer, HALF_CLOSE).await?;
-    let data = vec![0x5a; HALF_CLOSE_BYTES];
-    stream.write_all(&data).await?;
-    stream.close().await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    if answer != Sha256::digest(&data).as_slice() {
-        return Err(format!("answer of {} bytes is not the digest", answer.len()).into());
-    }
-    Ok("digest after our end was closed".into())
 }
 
 /// rust-libp2p's Yamux reads a reset as the end; but only after a reset can it no
@@ -236,40 +166,8 @@ pub async fn perf(address: Multiaddr, upload: u64, download: u64) -> Outcome<()>
             swarm.select_next_some().await;
         }
     });
-    let up = transfer(&mut control, peer, upload, 0).await?;
-    let down = transfer(&mut control, peer, 0, download).await?;
-    println!(
-        "{}",
-        json!({
-            "ok": true,
-            "upload": { "bytes": upload, "seconds": up.as_secs_f64() },
-            "download": { "bytes": download, "seconds": down.as_secs_f64() },
-        })
-    );
+    let up = transfer(control.open_stream(peer, PERF).await?, upload, 0).await?;
+    let down = transfer(control.open_stream(peer, PERF).await?, 0, download).await?;
+    print_transfers((upload, up), (download, down));
     Ok(())
-}
-
-async fn transfer(
-    control: &mut Control,
-    peer: PeerId,
-    upload: u64,
-    download: u64,
-) -> Outcome<Duration> {
-    let mut stream = control.open_stream(peer, PERF).await?;
-    let start = Instant::now();
-    stream.write_all(&download.to_be_bytes()).await?;
-    send_zeros(&mut stream, upload).await?;
-    stream.close().await?;
-    let (mut count, mut buffer) = (0, vec![0; CHUNK]);
-    loop {
-        let read = stream.read(&mut buffer).await?;
-        if read == 0 {
-            break;
-        }
-        count += read as u64;
-    }
-    if count != download {
-        return Err(format!("{count} bytes came, not {download}").into());
-    }
-    Ok(start.elapsed())
 }

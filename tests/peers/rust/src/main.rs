@@ -4,6 +4,8 @@ mod bench;
 mod dial;
 mod host;
 mod serve;
+#[path = "../../shared/streams.rs"]
+mod streams;
 
 use std::error::Error;
 
