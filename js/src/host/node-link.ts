@@ -21,6 +21,9 @@ const POOLED_BYTES = 4096
 
 const spare: Buffer[] = []
 
+/** What Node reads into: one for all sockets, as what comes is taken at once. */
+const scratch = new Uint8Array(READ_BYTES)
+
 /** What stands between the socket and the core's bytes. */
 export interface Framing {
   /**
@@ -42,17 +45,16 @@ export interface Framing {
   goodbye(): Uint8Array
 }
 
-/** Hands what Node reads into one buffer, used again and again, to whoever listens. */
+/** Hands what Node reads into {@link scratch} to whoever listens. */
 export class Reader {
-  readonly buffer = new Uint8Array(READ_BYTES)
   paused = false
   #listener: (bytes: Uint8Array) => void = () => {}
 
   /** What `onread` of `connect` is to be. */
   readonly onread = {
-    buffer: this.buffer,
+    buffer: scratch,
     callback: (length: number): boolean => {
-      this.#listener(this.buffer.subarray(0, length))
+      this.#listener(scratch.subarray(0, length))
       return !this.paused
     },
   }
