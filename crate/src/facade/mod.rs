@@ -96,11 +96,10 @@ impl Node {
         prepare: impl FnOnce(&mut Brain),
     ) -> Self {
         config.connection.ciphers = platform.ciphers();
-        #[cfg(feature = "store")]
-        if config.store.unix_millis_at_zero == 0 {
+        config.set_unix_clock(|| {
             let since_zero = platform.now().as_micros() / 1000;
-            config.store.unix_millis_at_zero = platform.unix_millis().saturating_sub(since_zero);
-        }
+            platform.unix_millis().saturating_sub(since_zero)
+        });
         let (commands, inbox) = mpsc::unbounded();
         let mut brain = Brain::new(platform.clone(), config, inbox, commands.clone());
         prepare(&mut brain);

@@ -41,6 +41,13 @@ impl Node {
         self.with(move |node, now| node.serve_as_relay(now, config)).await
     }
 
+    /// Whether streams for `protocol` are taken on limited connections too; see
+    /// [`Node::handle_limited`](crate::node::Node::handle_limited).
+    pub async fn handle_limited(&self, protocol: &str, takes: bool) -> Result<(), NodeClosed> {
+        let protocol = protocol.into();
+        self.with(move |node, _| node.handle_limited(protocol, takes)).await
+    }
+
     /// The relays that serve us.
     pub async fn relays(&self) -> Result<Vec<PeerId>, NodeClosed> {
         self.with(|node, _| node.reservations().map(|(relay, _)| *relay).collect()).await

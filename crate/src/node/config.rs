@@ -83,4 +83,18 @@ impl Config {
             relay: crate::protocols::relay::Config::default(),
         }
     }
+    /// Tells the parts that need it, and were not told yet, what the Unix time in
+    /// milliseconds was when the node's clock was zero.
+    pub fn set_unix_clock(&mut self, at_zero: impl Fn() -> u64) {
+        #[cfg(feature = "store")]
+        if self.store.unix_millis_at_zero == 0 {
+            self.store.unix_millis_at_zero = at_zero();
+        }
+        #[cfg(feature = "relay")]
+        if self.relay.unix_millis_at_zero == 0 {
+            self.relay.unix_millis_at_zero = at_zero();
+        }
+        #[cfg(not(any(feature = "relay", feature = "store")))]
+        let _ = at_zero;
+    }
 }

@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run a server: ping, identify, echo and the chat room of the demo.
+    /// Run a server: circuit relay, ping, identify, echo and the demo's chat room.
     ///
     /// Without --listen it listens on all interfaces, IPv4 and IPv6: on port 4001
     /// for TCP and on port 4002 for WebSocket. It makes a key if there is none,
@@ -65,7 +65,8 @@ pub(super) struct Serve {
     #[command(flatten)]
     pub(super) key: KeyFile,
 
-    /// Listen here, for instance /ip4/127.0.0.1/tcp/0/ws; may be repeated.
+    /// Listen here, for instance /ip4/127.0.0.1/tcp/0/ws; may be repeated. The
+    /// address of a relay with /p2p-circuit behind it asks that relay for a place.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(super) listen: Vec<Multiaddr>,
 
@@ -86,6 +87,22 @@ pub(super) struct Serve {
     /// Begin with the well-known peers of the public libp2p network too.
     #[arg(long)]
     pub(super) public_bootstrap: bool,
+
+    /// Do not serve as a circuit relay for peers that cannot be dialed.
+    #[arg(long)]
+    pub(super) no_relay: bool,
+
+    /// Peers that may have a place at the relay at a time.
+    #[arg(long, value_name = "N", default_value_t = 128, conflicts_with = "no_relay")]
+    pub(super) relay_reservations: usize,
+
+    /// Seconds that a relayed connection may last; 0 for no limit.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, conflicts_with = "no_relay")]
+    pub(super) relay_duration: u64,
+
+    /// Bytes that a relayed connection may carry each way; 0 for no limit.
+    #[arg(long, value_name = "BYTES", default_value_t = 128 * 1024, conflicts_with = "no_relay")]
+    pub(super) relay_data: u64,
 
     /// Serve /perf/1.0.0 too, which lets anybody make this server work: only for
     /// networks that are trusted.

@@ -14,6 +14,7 @@ use clap::Parser;
 use polypeer::address::Multiaddr;
 use polypeer::facade::platform::TransportError;
 use polypeer::node::DialError;
+use polypeer::protocols::relay::RelayError;
 use polypeer_native::CertificateError;
 use polypeer_native::keys::KeyError;
 use polypeer_native::service::perf::PerfError;
@@ -34,6 +35,8 @@ pub(crate) enum Failure {
     Certificate(#[from] CertificateError),
     #[error("{0}")]
     Listen(TransportError),
+    #[error("cannot listen on {0}: {1}")]
+    Relay(Multiaddr, RelayError),
     #[error("cannot reach {address}: {source}")]
     Dial { address: Multiaddr, source: DialError },
     #[error("{lost} of {sent} pings were lost")]
@@ -49,7 +52,7 @@ impl Failure {
             Self::Start(_) | Self::Certificate(_) | Self::Lost { .. } | Self::Perf(_) => 1,
             Self::Dial { .. } => 3,
             Self::Key(_) | Self::NoHome => 4,
-            Self::Listen(_) => 5,
+            Self::Listen(_) | Self::Relay(..) => 5,
         }
     }
 
@@ -61,7 +64,7 @@ impl Failure {
             Self::Key(KeyError::Exists(_)) => "key-exists",
             Self::Key(_) | Self::NoHome => "key",
             Self::Certificate(_) => "certificate",
-            Self::Listen(_) => "listen",
+            Self::Listen(_) | Self::Relay(..) => "listen",
             Self::Dial { .. } => "dial",
             Self::Lost { .. } => "lost",
             Self::Perf(_) => "perf",

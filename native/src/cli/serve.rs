@@ -11,6 +11,7 @@ use polypeer::address::Multiaddr;
 use polypeer::facade::Node;
 use polypeer::facade::platform::TransportError;
 use polypeer::node::{Config, Direction, Event};
+use polypeer::protocols::relay::{CircuitSummary, Limit, ServiceConfig};
 use polypeer_native::service::{echo, perf, room};
 use polypeer_native::store::FileStore;
 use polypeer_native::{Native, Options, ServerCertificate, keys};
@@ -52,6 +53,9 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     config.store.bootstrap.peers.clone_from(&arguments.bootstrap);
     config.store.bootstrap.public = arguments.public_bootstrap;
     config.store.bootstrap.remembered = REMEMBERED;
+    if !arguments.no_relay {
+        config.relay.service = Some(relay(&arguments));
+    }
     let host = Arc::new(host);
     let node = match storage(&arguments, &path, output) {
         Some(storage) => Node::start_stored(host, config, Box::new(storage)),
@@ -84,6 +88,18 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     Ok(())
 }
 
+/// What others are allowed of this server as a relay.
+fn relay(arguments: &Serve) -> ServiceConfig {
+    let mut config = ServiceConfig::default();
+    config.max_reservations = arguments.relay_reservations;
+    let duration = Duration::from_secs(arguments.relay_duration);
+    config.limit = Limit {
+        duration: Some(duration).filter(|duration| !duration.is_zero()),
+        data: Some(arguments.relay_data).filter(|data| *data > 0),
+    };
+    config
+}
+
 /// The file that peers are remembered in. A server without it is one all the same.
 fn storage(arguments: &Serve, key: &Path, output: Output) -> Option<FileStore> {
     if arguments.no_store {
@@ -112,7 +128,13 @@ fn storage(arguments: &Serve, key: &Path, output: Output) -> Option<FileStore> {
 /// Listens where asked to, or by default where this machine can.
 async fn listen(node: &Node, asked: &[Multiaddr]) -> Result<Vec<Multiaddr>, Failure> {
     let mut reachable = Vec::new();
-    for address in asked {
+    let (relays, direct): (Vec<_>, Vec<_>) = asked.iter().partition(|address| address.is_circuit());
+    for relay in relays {
+        let asked = node.listen_on_relay(Some(relay.clone())).await;
+        // A node that has ended says so elsewhere.
+        asked.unwrap_or(Ok(())).map_err(|error| Failure::Relay(relay.clone(), error))?;
+    }
+    for address in direct {
         reachable.extend(node.listen(address.clone()).await.map_err(Failure::Listen)?);
     }
     if asked.is_empty() {
@@ -168,6 +190,29 @@ fn report(event: &Event, output: Output) {
         Event::Bootstrapped { peers } => {
             let value = json!({ "event": "bootstrapped", "peers": peers });
             output.print(value, || format!("Began with {peers} peers"));
+        }
+        Event::Reserved { relay, addresses } => {
+            let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let value = json!({
+                "event": "reserved", "relay": relay.to_string(), "addresses": list,
+            });
+            output.print(value, || format!("Reachable through the relay {relay}"));
+        }
+        Event::Unreserved { relay, error } => {
+            let value = json!({
+                "event": "unreserved", "relay": relay.to_string(), "reason": error.to_string(),
+            });
+            output.print(value, || format!("No place at the relay {relay}: {error}"));
+        }
+        Event::CircuitEnded { summary } => {
+            let CircuitSummary { source, target, bytes: [there, back] } = summary;
+            let value = json!({
+                "event": "circuit", "source": source.to_string(), "target": target.to_string(),
+                "bytesThere": there, "bytesBack": back,
+            });
+            output.print(value, || {
+                format!("Relayed between {source} and {target}: {there} bytes, {back} back")
+            });
         }
         Event::StoreFailed { reason } => {
             output.warn(&format!("peers could not be written down: {reason}"));
