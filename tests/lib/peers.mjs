@@ -63,11 +63,13 @@ function start(name, args) {
 }
 
 /**
- * Starts a listener. `settle` has one in JavaScript collect its garbage, if it was
+ * Starts a listener; with the command `relay` it serves as a relay without limits,
+ * `through` is the address of the relay that it listens through. `settle` has one in JavaScript collect its garbage, if it was
  * started with `--expose-gc`; `close` ends it.
  */
-export async function listen(name, transport) {
-  const { child, line, end } = start(name, ['listen', '--transport', transport])
+export async function listen(name, transport, { command = 'listen', through } = {}) {
+  const where = through === undefined ? ['--transport', transport] : ['--through', through]
+  const { child, line, end } = start(name, [command, ...where])
   const { peerId, addresses } = await line()
   return {
     peerId,

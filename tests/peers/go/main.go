@@ -14,6 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
@@ -39,12 +41,16 @@ func run(args []string) error {
 	agent := flags.String("agent", "", "text that the remote's agent must contain")
 	upload := flags.Int64("upload", 0, "bytes to send")
 	download := flags.Int64("download", 0, "bytes to receive")
+	through := flags.String("through", "", "address of a relay to listen through")
 	switch args[0] {
-	case "listen":
+	case "listen", "relay":
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}
-		return listen(*transport)
+		if *through != "" {
+			return listenThrough(*through)
+		}
+		return listen(*transport, args[0] == "relay")
 	case "dial", "perf":
 		if len(args) < 2 {
 			return fmt.Errorf("%s needs an address", args[0])
@@ -66,21 +72,24 @@ func run(args []string) error {
 	return fmt.Errorf("no such command: %s", args[0])
 }
 
-func newHost(addresses ...string) (host.Host, error) {
+func newHost(addresses ...string) (host.Host, error) { return newHostWith(nil, addresses...) }
+
+func newHostWith(more []libp2p.Option, addresses ...string) (host.Host, error) {
 	options := []libp2p.Option{
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Transport(websocket.New),
 		libp2p.Security(noise.ID, noise.New),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 		libp2p.UserAgent("test-peer-go/1.0.0"),
-		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
 		libp2p.ResourceManager(unlimited()),
 	}
+	options = append(options, more...)
 	if len(addresses) > 0 {
 		options = append(options, libp2p.ListenAddrStrings(addresses...))
 	} else {
-		options = append(options, libp2p.NoListenAddrs)
+		// Without addresses it is off unless asked for.
+		options = append(options, libp2p.NoListenAddrs, libp2p.EnableRelay())
 	}
 	h, err := libp2p.New(options...)
 	if err != nil {
@@ -90,14 +99,19 @@ func newHost(addresses ...string) (host.Host, error) {
 	return h, nil
 }
 
-func listen(transport string) error {
+func listen(transport string, asRelay bool) error {
 	address := "/ip4/127.0.0.1/tcp/0"
 	if transport == "ws" {
 		address += "/ws"
 	} else if transport != "tcp" {
 		return fmt.Errorf("no such transport: %s", transport)
 	}
-	h, err := newHost(address)
+	more := []libp2p.Option{}
+	if asRelay {
+		// The service starts with a host that knows it can be reached.
+		more = append(more, libp2p.ForceReachabilityPublic(), libp2p.EnableRelayService(relay.WithInfiniteLimits()))
+	}
+	h, err := newHostWith(more, address)
 	if err != nil {
 		return err
 	}
@@ -107,6 +121,33 @@ func listen(transport string) error {
 		addresses = append(addresses, a.Encapsulate(ma.StringCast("/p2p/"+h.ID().String())).String())
 	}
 	if err := print(map[string]any{"peerId": h.ID().String(), "addresses": addresses}); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// listenThrough has no address of its own but that behind the relay.
+func listenThrough(address string) error {
+	h, err := newHost()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	info, err := peer.AddrInfoFromString(address)
+	if err != nil {
+		return err
+	}
+	if err := h.Connect(ctx, *info); err != nil {
+		return err
+	}
+	if _, err := client.Reserve(ctx, h, *info); err != nil {
+		return err
+	}
+	own := address + "/p2p-circuit/p2p/" + h.ID().String()
+	if err := print(map[string]any{"peerId": h.ID().String(), "addresses": []string{own}}); err != nil {
 		return err
 	}
 	_, err = io.Copy(io.Discard, os.Stdin)

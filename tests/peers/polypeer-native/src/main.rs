@@ -11,8 +11,10 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures::StreamExt;
 use polypeer::facade::{Node, Platform};
-use polypeer::node::Config;
+use polypeer::node::{Config, Event};
+use polypeer::protocols::relay::{Limit, ServiceConfig};
 use polypeer::{Keypair, Rng};
 use polypeer_native::Native;
 use serde_json::json;
@@ -41,20 +43,25 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
     let number = |name: &str| option(name).unwrap_or("0").parse::<u64>();
     let count = || option("--count").unwrap_or("100").parse::<usize>();
     match arguments {
-        [command, ..] if command == "listen" => {
+        [command, ..] if command == "listen" && option("--through").is_some() => {
+            let node = start();
+            listen_through(&node, option("--through").unwrap_or_default()).await?;
+            serve_until_closed(&node).await
+        }
+        [command, ..] if command == "listen" || command == "relay" => {
             let address = match option("--transport").unwrap_or("tcp") {
                 "tcp" => "/ip4/127.0.0.1/tcp/0",
                 "ws" => "/ip4/127.0.0.1/tcp/0/ws",
                 other => return Err(format!("no such transport: {other}").into()),
             };
             let node = start();
+            if command == "relay" {
+                let mut config = ServiceConfig::default();
+                config.limit = Limit::default();
+                node.serve_as_relay(config).await?;
+            }
             node.listen(address.parse()?).await?;
-            let addresses: Vec<String> =
-                node.addresses().await?.iter().map(ToString::to_string).collect();
-            println!("{}", json!({ "peerId": node.peer_id().to_string(), "addresses": addresses }));
-            tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
-            node.close().await;
-            Ok(true)
+            serve_until_closed(&node).await
         }
         [command, address, ..] if command == "dial" => {
             dial::checks(address.parse()?, option("--agent").unwrap_or("")).await
@@ -82,6 +89,28 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
         }
         _ => Err("usage: polypeer-test-peer COMMAND (see ../README.md)".into()),
     }
+}
+
+async fn serve_until_closed(node: &Node) -> Outcome<bool> {
+    let addresses: Vec<String> = node.addresses().await?.iter().map(ToString::to_string).collect();
+    println!("{}", json!({ "peerId": node.peer_id().to_string(), "addresses": addresses }));
+    tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
+    node.close().await;
+    Ok(true)
+}
+
+/// Waits for a place at the relay.
+async fn listen_through(node: &Node, relay: &str) -> Outcome<()> {
+    let mut events = node.events();
+    node.listen_on_relay(Some(relay.parse()?)).await??;
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Reserved { .. } => return Ok(()),
+            Event::Unreserved { error, .. } => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Err("the node has ended".into())
 }
 
 /// A fresh node that serves the protocols of the tests.

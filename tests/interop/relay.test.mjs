@@ -1,0 +1,33 @@
+// Relay, listener behind it and dialer, where one of the three is ours.
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+import { ask, failures, listen, missing, peers } from '../lib/peers.mjs'
+
+const names = ['go', 'polypeer-native']
+const isOurs = (name) => name.startsWith('polypeer')
+
+for (const relay of names) {
+  for (const listener of names) {
+    describe(`${listener} listens through ${relay}`, { skip: missing(relay) ?? missing(listener) }, () => {
+      const started = []
+      let listening
+      const start = async () => {
+        started.push(await listen(relay, 'tcp', { command: 'relay' }))
+        started.push(await listen(listener, 'tcp', { through: started[0].address }))
+        return started[1]
+      }
+      after(async () => {
+        for (const one of started.reverse()) await one.close()
+      })
+      for (const dialer of names.filter((name) => [name, relay, listener].some(isOurs))) {
+        test(`${dialer} dials`, { skip: missing(dialer), timeout: 180_000 }, async () => {
+          listening ??= start()
+          const { address } = await listening
+          assert.match(address, /p2p-circuit/)
+          const report = await ask(dialer, 'dial', address, { agent: peers[listener].agent })
+          assert.deepEqual(failures(report), [])
+        })
+      }
+    })
+  }
+}
