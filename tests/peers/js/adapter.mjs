@@ -7,33 +7,45 @@ import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 
-/** `transports` are those beside WebSocket. */
-export async function makePeer({ listen = [], transports = [] } = {}) {
+/** `transports` are those beside WebSocket, `services` those beside identify and ping. */
+export async function makePeer({ listen = [], transports = [], services = {} } = {}) {
   const node = await createLibp2p({
     addresses: { listen },
     nodeInfo: { userAgent: 'test-peer-js/1.0.0' },
     transports: [...transports, webSockets()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
-    services: { identify: identify(), ping: ping() },
+    services: { identify: identify(), ping: ping(), ...services },
     connectionManager: { maxConnections: 10_000, inboundConnectionThreshold: 10_000 },
     // It ends connections whose ping is late, which on a busy machine says nothing of the protocol.
     connectionMonitor: { enabled: false },
     connectionGater: { denyDialMultiaddr: () => false },
   })
   let connection
-  const identified = new Promise((resolve) => {
-    node.addEventListener('peer:identify', ({ detail }) => resolve(detail), { once: true })
+  /** By PeerId: a relay on the way is identified too. */
+  const identified = new Map()
+  let onIdentified = () => {}
+  node.addEventListener('peer:identify', ({ detail }) => {
+    identified.set(detail.peerId.toString(), detail)
+    onIdentified()
   })
   return {
     peerId: node.peerId.toString(),
-    addresses: node.getMultiaddrs().map(String),
+    get addresses() {
+      return node.getMultiaddrs().map(String)
+    },
     async connect(address) {
       connection = await node.dial(multiaddr(address))
       return connection.remotePeer.toString()
     },
     async identify() {
-      const { agentVersion, protocols } = await identified
+      const peer = connection.remotePeer.toString()
+      while (!identified.has(peer)) {
+        await new Promise((resolve) => {
+          onIdentified = resolve
+        })
+      }
+      const { agentVersion, protocols } = identified.get(peer)
       return { agent: agentVersion, protocols }
     },
     ping: () => node.services.ping.ping(connection.remotePeer),

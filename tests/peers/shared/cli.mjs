@@ -3,7 +3,10 @@ import { parseArgs } from 'node:util'
 import { handshakes, streams, throughput } from './bench.mjs'
 import { check, serve } from './protocols.mjs'
 
-/** `makePeer({ listen })` makes a peer that listens on the multiaddresses `listen`. */
+/**
+ * `makePeer({ listen, relay })` makes a peer that listens on the multiaddresses
+ * `listen`, and is a relay without limits if `relay` says so.
+ */
 export async function main(makePeer) {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -13,6 +16,7 @@ export async function main(makePeer) {
       upload: { type: 'string', default: '0' },
       download: { type: 'string', default: '0' },
       count: { type: 'string', default: '100' },
+      through: { type: 'string' },
     },
   })
   const [command, address] = positionals
@@ -22,10 +26,12 @@ export async function main(makePeer) {
     return peer
   }
   switch (command) {
-    case 'listen': {
+    case 'listen':
+    case 'relay': {
       const suffix = { tcp: '', ws: '/ws' }[values.transport]
       if (suffix === undefined) throw new Error(`no such transport: ${values.transport}`)
-      const peer = await makePeer({ listen: [`/ip4/127.0.0.1/tcp/0${suffix}`] })
+      const place = values.through ? `${values.through}/p2p-circuit` : `/ip4/127.0.0.1/tcp/0${suffix}`
+      const peer = await makePeer({ listen: [place], relay: command === 'relay' })
       serve(peer)
       print({ peerId: peer.peerId, addresses: peer.addresses })
       // A benchmark that reads our memory asks for the garbage to be gone.
