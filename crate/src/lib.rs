@@ -18,6 +18,8 @@ pub mod peer;
 pub mod protocols;
 pub mod rng;
 pub mod security;
+#[cfg(feature = "service")]
+pub mod service;
 #[cfg(any(feature = "sim", test))]
 pub mod sim;
 pub mod swarm;

@@ -9,6 +9,8 @@
 mod ciphers;
 mod records;
 #[cfg(feature = "full")]
+mod service;
+#[cfg(feature = "full")]
 mod store;
 
 use std::fmt::Display;

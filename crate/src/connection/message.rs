@@ -67,6 +67,10 @@ pub enum ToConnection {
     },
     /// Send one message on a stream of the node.
     Send(StreamId, Vec<u8>),
+    /// Answer with [`ToNode::Flushed`] when nothing of the node's waits on its stream
+    /// any more.
+    #[cfg(feature = "service")]
+    Flush(StreamId),
     /// Send no more on a stream of the node.
     Finish(StreamId),
     /// Give a stream of the node up, both ways.
@@ -127,6 +131,12 @@ pub enum ToNode {
         stream: StreamId,
         /// The message, without its prefix.
         bytes: Vec<u8>,
+    },
+    /// What the node sent on its stream is on its way, as far as flow control knows.
+    #[cfg(feature = "service")]
+    Flushed {
+        /// The stream.
+        stream: StreamId,
     },
     /// The remote sends no more on a stream of the node.
     Finished {

@@ -69,12 +69,12 @@ pub(super) enum Command {
         reply: oneshot::Sender<Info>,
     },
     Close(oneshot::Sender<()>),
-    #[cfg(any(feature = "relay", feature = "store"))]
+    #[cfg(any(feature = "relay", feature = "service", feature = "store"))]
     With(Action),
 }
 
 /// Something to do with the node itself.
-#[cfg(any(feature = "relay", feature = "store"))]
+#[cfg(any(feature = "relay", feature = "service", feature = "store"))]
 type Action = Box<dyn FnOnce(&mut Node, Instant) + Send>;
 
 /// Comes at once; the dial is taken back when it is dropped.
@@ -503,7 +503,7 @@ impl Brain {
                 // Dropping the reply tells that the connection is gone.
                 None => {}
             },
-            #[cfg(any(feature = "relay", feature = "store"))]
+            #[cfg(any(feature = "relay", feature = "service", feature = "store"))]
             Command::With(action) => action(&mut self.node, now),
             Command::Close(reply) => {
                 self.closing.get_or_insert_default().push(reply);

@@ -19,6 +19,8 @@ mod managing;
 pub mod platform;
 #[cfg(feature = "relay")]
 mod relaying;
+#[cfg(feature = "service")]
+mod serving;
 mod shared;
 #[cfg(feature = "store")]
 mod storing;
@@ -43,6 +45,8 @@ pub use error::{NodeClosed, OpenError};
 #[cfg(feature = "limits")]
 pub use limiting::Filters;
 pub use platform::{BoxFuture, Io, Link, Listener, MaybeSend, Platform, TransportError};
+#[cfg(feature = "service")]
+pub use serving::{ServiceHandle, ServiceSendError};
 #[cfg(feature = "store")]
 pub use storing::{PeerStore, Storage, StoreError};
 pub use stream::Stream;
@@ -231,7 +235,7 @@ impl Node {
     }
 
     /// Does something with the brain itself and returns what came of it.
-    #[cfg(any(feature = "relay", feature = "store"))]
+    #[cfg(any(feature = "relay", feature = "service", feature = "store"))]
     async fn with<T: Send + 'static>(
         &self,
         action: impl FnOnce(&mut crate::node::Node, crate::Instant) -> T + Send + 'static,

@@ -205,6 +205,38 @@ pub enum Event {
         /// What it came to.
         summary: relay::CircuitSummary,
     },
+    /// A peer's session of a service has opened.
+    #[cfg(feature = "service")]
+    SessionOpened {
+        /// The service, by its first name.
+        service: Name,
+        /// The peer.
+        peer: PeerId,
+        /// The name and version that was agreed on.
+        protocol: Name,
+        /// Who opened it.
+        direction: Direction,
+    },
+    /// A session of a service is over.
+    #[cfg(feature = "service")]
+    SessionClosed {
+        /// The service, by its first name.
+        service: Name,
+        /// The peer.
+        peer: PeerId,
+        /// Why.
+        end: crate::service::End,
+    },
+    /// Something went wrong in a service: all its errors come here.
+    #[cfg(feature = "service")]
+    ServiceError {
+        /// The service, by its first name.
+        service: Name,
+        /// The peer that it is about, if any.
+        peer: Option<PeerId>,
+        /// What went wrong.
+        error: crate::service::ServiceError,
+    },
     /// The peer store knows something new of a peer.
     #[cfg(feature = "store")]
     PeerUpdated {

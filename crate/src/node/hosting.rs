@@ -19,6 +19,8 @@ pub(super) enum ProtocolId {
     #[cfg(feature = "relay")]
     RelayService,
     Custom(usize),
+    #[cfg(feature = "service")]
+    Service(usize),
 }
 
 impl Node {
@@ -32,7 +34,10 @@ impl Node {
             #[cfg(feature = "relay")]
             ProtocolId::RelayService,
         ];
-        own.into_iter().chain(custom).collect()
+        let ids = own.into_iter().chain(custom);
+        #[cfg(feature = "service")]
+        let ids = ids.chain((0..self.services.list.len()).map(ProtocolId::Service));
+        ids.collect()
     }
 
     pub(super) fn protocol(&self, id: ProtocolId) -> &dyn Protocol {
@@ -44,6 +49,8 @@ impl Node {
             #[cfg(feature = "relay")]
             ProtocolId::RelayService => &self.relays.service,
             ProtocolId::Custom(index) => &*self.custom[index],
+            #[cfg(feature = "service")]
+            ProtocolId::Service(index) => &self.services.list[index],
         }
     }
 
@@ -56,6 +63,8 @@ impl Node {
             #[cfg(feature = "relay")]
             ProtocolId::RelayService => &mut self.relays.service,
             ProtocolId::Custom(index) => &mut *self.custom[index],
+            #[cfg(feature = "service")]
+            ProtocolId::Service(index) => &mut self.services.list[index],
         };
         (protocol, &self.local)
     }
@@ -79,6 +88,8 @@ impl Node {
                 Action::Send { connection, stream, bytes } => {
                     (connection, ToConnection::Send(stream, bytes))
                 }
+                #[cfg(feature = "service")]
+                Action::Flush { connection, stream } => (connection, ToConnection::Flush(stream)),
                 Action::Finish { connection, stream } => (connection, ToConnection::Finish(stream)),
                 Action::Reset { connection, stream } => {
                     self.streams.remove(&(connection, stream));

@@ -16,6 +16,8 @@ mod managing;
 mod paths;
 #[cfg(feature = "relay")]
 mod relaying;
+#[cfg(feature = "service")]
+mod serving;
 #[cfg(feature = "limits")]
 mod stats;
 #[cfg(feature = "store")]
@@ -86,6 +88,8 @@ pub struct Node {
     bootstrap: crate::swarm::store::bootstrap::Bootstrap,
     #[cfg(feature = "relay")]
     relays: relaying::Relays,
+    #[cfg(feature = "service")]
+    services: serving::Services,
 }
 
 struct Link {
@@ -127,6 +131,8 @@ impl Node {
             bootstrap: Self::new_bootstrap(&config, &mut rng),
             #[cfg(feature = "relay")]
             relays: relaying::Relays::new(&config.relay),
+            #[cfg(feature = "service")]
+            services: serving::Services::default(),
             config,
             handlers: Arc::default(),
             links: Map::new(),
@@ -241,10 +247,14 @@ impl Node {
             ToNode::Inbound { stream, protocol, owner } => {
                 self.on_inbound(now, id, stream, protocol, owner);
             }
-            ToNode::Opened { request, stream, .. } => {
+            ToNode::Opened { request, stream, protocol: name } => {
                 let Some((_, protocol, request)) = self.requests.remove(&request) else { return };
                 self.streams.insert((id, stream), protocol);
-                self.feed(now, protocol, Input::Opened { connection: id, request, stream });
+                self.feed(
+                    now,
+                    protocol,
+                    Input::Opened { connection: id, request, stream, protocol: &name },
+                );
             }
             ToNode::OpenFailed { request, error } => {
                 let Some((_, protocol, request)) = self.requests.remove(&request) else { return };
@@ -253,6 +263,12 @@ impl Node {
             ToNode::Message { stream, bytes } => {
                 if let Some(protocol) = self.streams.get(&(id, stream)).copied() {
                     self.feed(now, protocol, Input::Message { connection: id, stream, bytes });
+                }
+            }
+            #[cfg(feature = "service")]
+            ToNode::Flushed { stream } => {
+                if let Some(protocol) = self.streams.get(&(id, stream)).copied() {
+                    self.feed(now, protocol, Input::Flushed { connection: id, stream });
                 }
             }
             ToNode::Finished { stream } => {
@@ -269,6 +285,8 @@ impl Node {
                 self.streams.remove(&(id, stream));
             }
         }
+        #[cfg(feature = "service")]
+        self.tell_identified(now);
     }
 
     /// When [`Node::handle_timeout`] is due; early calls are harmless.
@@ -504,6 +522,8 @@ impl Node {
         if matches!(event, Event::Identified { .. }) {
             self.stir_relays();
         }
+        #[cfg(feature = "service")]
+        self.note_identified(&event);
         self.outputs.push_back(Output::Event(event));
     }
 

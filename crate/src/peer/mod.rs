@@ -18,6 +18,8 @@ mod limiting;
 mod managing;
 #[cfg(feature = "relay")]
 mod relaying;
+#[cfg(feature = "service")]
+mod serving;
 #[cfg(feature = "store")]
 mod storing;
 

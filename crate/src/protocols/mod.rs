@@ -79,6 +79,16 @@ pub enum Input<'a> {
         request: u64,
         /// The stream.
         stream: StreamId,
+        /// The name that was agreed on.
+        protocol: &'a Name,
+    },
+    /// A peer said, or said anew, what it speaks.
+    #[cfg(feature = "service")]
+    Identified {
+        /// The connection.
+        connection: ConnectionId,
+        /// The names that it answers to.
+        protocols: &'a [Name],
     },
     /// A stream asked for by [`Action::Open`] could not be had.
     OpenFailed {
@@ -106,6 +116,14 @@ pub enum Input<'a> {
         stream: StreamId,
         /// The message, without framing.
         bytes: Vec<u8>,
+    },
+    /// What was sent before [`Action::Flush`] is on its way.
+    #[cfg(feature = "service")]
+    Flushed {
+        /// The connection.
+        connection: ConnectionId,
+        /// The stream.
+        stream: StreamId,
     },
     /// The remote sends no more on this stream.
     Finished {
@@ -150,6 +168,14 @@ pub enum Action {
         stream: StreamId,
         /// The message, without framing.
         bytes: Vec<u8>,
+    },
+    /// Have [`Input::Flushed`] when what was sent before is on its way.
+    #[cfg(feature = "service")]
+    Flush {
+        /// The connection.
+        connection: ConnectionId,
+        /// The stream.
+        stream: StreamId,
     },
     /// Send no more on a stream.
     Finish {

@@ -227,6 +227,8 @@ impl Protocol for Ping {
             }
             Input::Timeout => self.on_timeout(now),
             Input::LocalChanged => {}
+            #[cfg(feature = "service")]
+            Input::Identified { .. } | Input::Flushed { .. } => {}
         }
     }
 

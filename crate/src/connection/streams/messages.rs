@@ -20,6 +20,9 @@ pub(super) struct Messages {
     pub(super) inbox: Buffer,
     pub(super) outbox: Buffer,
     pub(super) finish: bool,
+    /// The node wants to know when the outbox is empty.
+    #[cfg(feature = "service")]
+    pub(super) tell_flushed: bool,
     pub(super) queued: bool,
     /// The remote's half is closed, and the node does not know it yet.
     pub(super) finished: bool,
@@ -84,6 +87,14 @@ impl Streams {
         true
     }
 
+    #[cfg(feature = "service")]
+    pub(in crate::connection) fn tell_flushed(&mut self, id: StreamId) {
+        if let Some(messages) = self.entries.get_mut(&id).and_then(|e| e.messages.as_deref_mut()) {
+            messages.tell_flushed = true;
+            self.flush(id);
+        }
+    }
+
     pub(super) fn flush(&mut self, id: StreamId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if entry.blocks_writer() {
@@ -100,6 +111,10 @@ impl Streams {
         let Some(mut stream) = self.yamux.stream(id) else { return };
         if messages.finish && messages.outbox.is_empty() {
             stream.finish();
+        }
+        #[cfg(feature = "service")]
+        if messages.outbox.is_empty() && core::mem::take(&mut messages.tell_flushed) {
+            self.to_node.push_back(ToNode::Flushed { stream: id });
         }
     }
 

@@ -158,7 +158,7 @@ impl Protocol for Identify {
             Input::Disconnected { connection } => {
                 self.connections.remove(&connection);
             }
-            Input::Opened { connection, request: PUSH, stream } => {
+            Input::Opened { connection, request: PUSH, stream, .. } => {
                 if let Some(link) = self.connections.get_mut(&connection) {
                     link.pushing.insert(stream);
                 }
@@ -185,6 +185,8 @@ impl Protocol for Identify {
             }
             Input::LocalChanged => self.push_to_all(),
             Input::OpenFailed { .. } | Input::Timeout => {}
+            #[cfg(feature = "service")]
+            Input::Identified { .. } | Input::Flushed { .. } => {}
         }
     }
 

@@ -317,7 +317,7 @@ impl Protocol for Client {
                 self.connections.insert(connection, *peer);
             }
             Input::Disconnected { connection } => self.on_disconnected(connection),
-            Input::Opened { connection, request, stream } => {
+            Input::Opened { connection, request, stream, .. } => {
                 let Some(waiting) = self.requests.remove(&request) else {
                     return self.actions.push_back(Action::Reset { connection, stream });
                 };
@@ -368,6 +368,8 @@ impl Protocol for Client {
             }
             Input::Timeout => self.on_timeout(now),
             Input::LocalChanged => {}
+            #[cfg(feature = "service")]
+            Input::Identified { .. } | Input::Flushed { .. } => {}
         }
     }
 

@@ -368,7 +368,7 @@ impl Protocol for Service {
                     self.on_stop_answer(at, id, &bytes);
                 }
             }
-            Input::Opened { connection, request, stream } => {
+            Input::Opened { connection, request, stream, .. } => {
                 self.on_opened(CircuitId(request), connection, stream);
             }
             Input::OpenFailed { request, .. } => self.fail(CircuitId(request)),
@@ -384,6 +384,8 @@ impl Protocol for Service {
             Input::Reset { connection, stream } => self.on_lost((connection, stream)),
             Input::Timeout => self.on_timeout(now),
             Input::LocalChanged => {}
+            #[cfg(feature = "service")]
+            Input::Identified { .. } | Input::Flushed { .. } => {}
         }
     }
 
