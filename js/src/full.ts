@@ -1,12 +1,16 @@
 /** The node with all its parts; `polypeer/mini` goes without them. */
 
 import type { Core as FullCore } from '../generated/core.js'
+import { ConnectionImpl } from './connection.js'
 import { type Core, now, type Records } from './core.js'
 import type { PeerStoreError } from './errors.js'
 import { emit } from './events.js'
 import { errorOf } from './failures.js'
 import type { Host } from './host.js'
 import { NodeImpl } from './node.js'
+import { versions } from './service/names.js'
+import { ServiceImpl } from './service/service.js'
+import type { RunningService, Service, ServiceOptions } from './service/types.js'
 import { PeerStoreImpl, StoreWriter } from './store/peer-store.js'
 import type { PeerStore } from './store/types.js'
 import type { FullNodeOptions, PeerNode } from './types.js'
@@ -22,6 +26,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   readonly peerStore: PeerStore
   readonly #core: Core<FullCore>
   #writer: StoreWriter | undefined
+  readonly #services = new Set<ServiceImpl>()
   readonly #onHide = (): void => this.#flush()
 
   constructor(core: Core<FullCore>, host: Host, privateKey: Uint8Array) {
@@ -57,6 +62,49 @@ export class FullNode extends NodeImpl implements PeerNode {
       if (page) globalThis.addEventListener('pagehide', this.#onHide)
     }
     this.engine.touch()
+  }
+
+  serve(options: ServiceOptions, service: Service): RunningService {
+    const { own, among } = versions(this.#core, options.protocol)
+    const running = new ServiceImpl(
+      {
+        peerId: this.peerId,
+        connections: () => this.connections.filter((one) => one instanceof ConnectionImpl),
+        handle: (protocol, handler) => this.handle(protocol, handler),
+        unhandle: (protocol) => this.unhandle(protocol),
+        unref: (timer) => this.unref(timer),
+        among,
+        opened: (session) => emit(this, 'session:open', { service: running.name, session }),
+        closed: (session, end) => emit(this, 'session:close', { service: running.name, session, end }),
+        failed: (detail) => emit(this, 'service:error', detail),
+        stopped: () => this.#services.delete(running),
+      },
+      own,
+      options,
+      service,
+    )
+    if (this.#services.size === 0 && !this.#watching) this.#watch()
+    this.#services.add(running)
+    running.start()
+    return running
+  }
+
+  #watching = false
+
+  /** Tells the services of peers that say what they speak, and of those that go. */
+  #watch(): void {
+    this.#watching = true
+    this.addEventListener('peer:identify', ({ detail: { peer } }) => {
+      for (const service of this.#services) service.onIdentified(peer)
+    })
+    this.addEventListener('connection:close', ({ detail: { peer } }) => {
+      for (const service of this.#services) service.onIdentified(peer)
+    })
+  }
+
+  override close(): Promise<void> {
+    for (const service of this.#services) service.close()
+    return super.close()
   }
 
   protected override onPart(kind: number, body: Records): void {

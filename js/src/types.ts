@@ -3,6 +3,14 @@
 import type { AbortOptions } from './abort.js'
 import type { PeerStoreError, PolypeerError } from './errors.js'
 import type { TypedEventTarget } from './events.js'
+import type {
+  RunningService,
+  Service,
+  ServiceErrorDetail,
+  ServiceOptions,
+  ServiceSession,
+  SessionEnd,
+} from './service/types.js'
 import type { PeerStorage, PeerStore } from './store/types.js'
 
 /**
@@ -111,6 +119,12 @@ export interface NodeEvents {
   'peerstore:error': PeerStoreError
   /** Peers to begin with were dialed; so many are connected now. */
   bootstrap: { readonly peers: number }
+  /** A session of a service has opened. */
+  'session:open': { readonly service: string; readonly session: ServiceSession }
+  /** A session of a service is over. */
+  'session:close': { readonly service: string; readonly session: ServiceSession; readonly end: SessionEnd }
+  /** Something went wrong in a service: all errors of all services come here. */
+  'service:error': ServiceErrorDetail
   /** A protocol handler threw or rejected; its stream was reset. */
   'handler:error': { readonly protocol: string; readonly stream: Stream; readonly error: unknown }
 }
@@ -121,6 +135,21 @@ export interface NodeEvents {
 export interface PeerNode extends MiniNode {
   /** What is known of peers. */
   readonly peerStore: PeerStore
+  /**
+   * Runs a protocol of messages for the life of the node: `service` has callbacks,
+   * as an object or an instance of a class, and may make a handler for each session.
+   *
+   * @throws {InvalidArgumentError} the protocol is none, or has a handler already.
+   * @example
+   * ```ts
+   * const chat = node.serve({ protocol: { name: '/chat', versions: '^1.2', own: '1.2.0' } }, {
+   *   received(message, from, service) {
+   *     service.broadcast(message, { filter: (to) => to !== from })
+   *   },
+   * })
+   * ```
+   */
+  serve(options: ServiceOptions, service: Service): RunningService
 }
 
 /**

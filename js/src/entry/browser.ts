@@ -9,6 +9,7 @@ import type { PeerStorage } from '../store/types.js'
 import type { FullNodeOptions, KeyStore, PeerNode } from '../types.js'
 
 export * from '../index.js'
+export type * from '../service/types.js'
 export { indexedDbPeerStore } from '../store/indexeddb.js'
 export type * from '../store/types.js'
 

@@ -12,6 +12,7 @@ import type { FullNodeOptions, PeerNode } from '../types.js'
 
 export * from '../index.js'
 export { fileKeyStore } from '../keys/file.js'
+export type * from '../service/types.js'
 export { filePeerStore } from '../store/file.js'
 export { indexedDbPeerStore } from '../store/indexeddb.js'
 export type * from '../store/types.js'

@@ -11,6 +11,7 @@ import { browserHost } from '../host/browser.js'
 import type { FullNodeOptions, PeerNode, WasmSource } from '../types.js'
 
 export * from '../index.js'
+export type * from '../service/types.js'
 export { indexedDbPeerStore } from '../store/indexeddb.js'
 export type * from '../store/types.js'
 
