@@ -9,6 +9,8 @@
 mod ciphers;
 mod records;
 #[cfg(feature = "full")]
+mod relay;
+#[cfg(feature = "full")]
 mod service;
 #[cfg(feature = "full")]
 mod store;
@@ -309,6 +311,8 @@ impl Core {
         while let Some(output) = self.peer.poll_output() {
             #[cfg(feature = "full")]
             store::record(&mut Records(&mut self.output), &output);
+            #[cfg(feature = "full")]
+            relay::record(&mut Records(&mut self.output), &output);
             record(&mut Records(&mut self.output), output);
         }
         self.output_at = self.output.as_ptr() as usize;

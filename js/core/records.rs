@@ -40,6 +40,12 @@ pub(crate) enum Tag {
     PeerForgotten = 42,
     #[cfg(feature = "full")]
     Bootstrapped = 43,
+    #[cfg(feature = "full")]
+    Reserved = 70,
+    #[cfg(feature = "full")]
+    Unreserved = 71,
+    #[cfg(feature = "full")]
+    CircuitEnded = 72,
 }
 
 /// Why something failed, as far as programs care; the order is that of `src/core.ts`.

@@ -8,12 +8,13 @@ import { emit } from './events.js'
 import { errorOf } from './failures.js'
 import type { Host } from './host.js'
 import { NodeImpl } from './node.js'
+import { isCircuit, type RelayLimit, Relays } from './relay.js'
 import { versions } from './service/names.js'
 import { ServiceImpl } from './service/service.js'
 import type { RunningService, Service, ServiceOptions } from './service/types.js'
 import { PeerStoreImpl, StoreWriter } from './store/peer-store.js'
 import type { PeerStore } from './store/types.js'
-import type { FullNodeOptions, PeerNode } from './types.js'
+import type { Connection, FullNodeOptions, HandleOptions, PeerNode, StreamHandler } from './types.js'
 
 /** How often the peer store is written down, in milliseconds: what a sudden end loses. */
 const JOURNAL_MS = 5_000
@@ -25,6 +26,7 @@ const BOOTSTRAP_TARGET = 4
 export class FullNode extends NodeImpl implements PeerNode {
   readonly peerStore: PeerStore
   readonly #core: Core<FullCore>
+  readonly #relays: Relays
   #writer: StoreWriter | undefined
   readonly #services = new Set<ServiceImpl>()
   readonly #onHide = (): void => this.#flush()
@@ -32,6 +34,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   constructor(core: Core<FullCore>, host: Host, privateKey: Uint8Array) {
     super(core, host, privateKey)
     this.#core = core
+    this.#relays = new Relays(core)
     this.peerStore = new PeerStoreImpl({ core, touch: () => this.engine.touch() })
   }
 
@@ -40,7 +43,13 @@ export class FullNode extends NodeImpl implements PeerNode {
     await node.#prepare(options)
   }
 
-  async #prepare({ peerStore, bootstrap, publicBootstrap, bootstrapTarget }: FullNodeOptions): Promise<void> {
+  async #prepare({
+    peerStore,
+    bootstrap,
+    publicBootstrap,
+    bootstrapTarget,
+    relay,
+  }: FullNodeOptions): Promise<void> {
     const { raw } = this.#core
     const page = 'document' in globalThis || 'WorkerGlobalScope' in globalThis
     const result = raw.configure_store(
@@ -61,6 +70,7 @@ export class FullNode extends NodeImpl implements PeerNode {
       // The last moment of a page at which something can still be begun.
       if (page) globalThis.addEventListener('pagehide', this.#onHide)
     }
+    this.#relays.prepare(relay ?? false)
     this.engine.touch()
   }
 
@@ -107,6 +117,26 @@ export class FullNode extends NodeImpl implements PeerNode {
     return super.close()
   }
 
+  get relays(): readonly string[] {
+    return this.closed ? [] : this.#relays.list
+  }
+
+  limitOf(connection: Connection): RelayLimit | undefined {
+    const open = connection instanceof ConnectionImpl && connection.status !== 'closed'
+    return open ? this.#relays.limit(connection.id) : undefined
+  }
+
+  override async listen(address: string): Promise<void> {
+    if (!isCircuit(address)) return super.listen(address)
+    this.#relays.listen(address)
+    this.engine.touch()
+  }
+
+  override handle(protocol: string, handler: StreamHandler, options?: HandleOptions): void {
+    super.handle(protocol, handler)
+    this.#core.raw.handle_limited(protocol, options?.limited ?? false)
+  }
+
   protected override onPart(kind: number, body: Records): void {
     switch (kind) {
       case 40: {
@@ -123,6 +153,13 @@ export class FullNode extends NodeImpl implements PeerNode {
         break
       case 43:
         emit(this, 'bootstrap', { peers: body.number() })
+        break
+      case 70:
+      case 71:
+      case 72: {
+        const { name, detail } = this.#relays.event(kind, body)
+        emit(this, name, detail)
+      }
     }
   }
 

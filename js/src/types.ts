@@ -3,6 +3,7 @@
 import type { AbortOptions } from './abort.js'
 import type { PeerStoreError, PolypeerError } from './errors.js'
 import type { TypedEventTarget } from './events.js'
+import type { RelayEvents, RelayLimit, RelayServiceOptions } from './relay.js'
 import type {
   RunningService,
   Service,
@@ -40,7 +41,9 @@ export interface KeyStore {
 export interface NodeOptions {
   /**
    * Addresses to listen on. Node: `/ip4/…/tcp/PORT` and `/ip4/…/tcp/PORT/ws`
-   * (also `ip6`); port 0 takes a free one. Pages and workers cannot listen.
+   * (also `ip6`); port 0 takes a free one. Pages and workers cannot listen but
+   * through relays, as Node can too: `/p2p-circuit` at any relay that the node is
+   * connected to, `ADDRESS/p2p-circuit` at the relay with this address.
    * Default: none.
    */
   readonly listen?: readonly Multiaddr[]
@@ -72,6 +75,20 @@ export interface FullNodeOptions extends NodeOptions {
   readonly publicBootstrap?: boolean
   /** How many peers to begin with. Default: 4. */
   readonly bootstrapTarget?: number
+  /**
+   * Serves others as a circuit relay, with these limits. Only where others can
+   * reach this node, in Node then. Default: false.
+   */
+  readonly relay?: boolean | RelayServiceOptions
+}
+
+/** How streams of a protocol are taken. */
+export interface HandleOptions {
+  /**
+   * Takes streams also on connections that a relay limits, for protocols that
+   * carry little. Default: false.
+   */
+  readonly limited?: boolean
 }
 
 /** Where the WebAssembly module comes from. */
@@ -98,7 +115,7 @@ export interface PeerInfo {
 }
 
 /** The events of a node, by name, and the type of their `detail`. */
-export interface NodeEvents {
+export interface NodeEvents extends RelayEvents {
   /** A connection was opened, by either side. */
   'connection:open': Connection
   /** A connection was closed, by either side or by an error. */
@@ -150,6 +167,12 @@ export interface PeerNode extends MiniNode {
    * ```
    */
   serve(options: ServiceOptions, service: Service): RunningService
+  /** The relays that keep a place for us: `listen: ['/p2p-circuit']` asks for them. */
+  readonly relays: readonly PeerId[]
+  /** What a relay allows of a connection through it; `undefined` where there is no limit. */
+  limitOf(connection: Connection): RelayLimit | undefined
+  /** As {@link MiniNode.handle}; on connections that a relay limits only if asked to. */
+  handle(protocol: string, handler: StreamHandler, options?: HandleOptions): void
 }
 
 /**

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { chromium } from 'playwright-core'
+import { createNode } from 'polypeer'
 import { findChromium } from '../../scripts/chromium.mjs'
 import { MIB, server, transports, until } from './support.mjs'
 
@@ -136,6 +137,24 @@ describe('Chromium', { timeout: 180_000 }, () => {
       await page.reload()
       await page.waitForFunction('globalThis.isReady')
       assert.deepEqual(await places.page('recall', 'peers', peer), { note, peer: node.peerId })
+    }
+  })
+
+  it('page and worker talk through a relay, neither of which can be dialed', async () => {
+    const unlimited = { duration: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY }
+    const relay = await createNode({ listen: [transports.WebSocket], relay: unlimited })
+    try {
+      const announced = new Promise((resolve) => {
+        relay.addEventListener('peer:identify', ({ detail }) => {
+          const address = detail.addresses.find((one) => one.includes('/p2p-circuit'))
+          if (address !== undefined) resolve(`${address}/p2p/${detail.peer}`)
+        })
+      })
+      const reached = places.worker('reached', relay.addresses[0])
+      assert.equal(await places.page('reach', await announced), true)
+      assert.match(await reached, /\/p2p-circuit/)
+    } finally {
+      await relay.close()
     }
   })
 

@@ -102,6 +102,13 @@ impl Relays {
 }
 
 impl Node {
+    /// What the Unix time in milliseconds was when the node's clock was zero, for
+    /// hosts that cannot say so in the configuration.
+    pub fn set_relay_clock(&mut self, unix_millis_at_zero: u64) {
+        self.relays.client.set_clock(unix_millis_at_zero);
+        self.relays.service.set_clock(unix_millis_at_zero);
+    }
+
     /// Wants a place at a relay, for as long as the node lives: at the one with this
     /// address (which ends with its PeerId, or `/p2p-circuit` behind that), or, for
     /// `None`, at one more of those that we are connected to. Where we can be

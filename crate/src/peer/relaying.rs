@@ -25,6 +25,11 @@ impl Peer {
         self.node.handle_limited(protocol, takes);
     }
 
+    /// Tells the Unix time; see [`Node::set_relay_clock`](crate::node::Node::set_relay_clock).
+    pub fn set_relay_clock(&mut self, unix_millis_at_zero: u64) {
+        self.node.set_relay_clock(unix_millis_at_zero);
+    }
+
     /// Serves others as a relay; see [`Node::serve_as_relay`](crate::node::Node::serve_as_relay).
     pub fn serve_as_relay(&mut self, now: Instant, config: ServiceConfig) {
         self.node.serve_as_relay(now, config);

@@ -58,6 +58,23 @@ export const actions = {
       return (await digest(received)) === (await digest(sent))
     }),
 
+  /** Is reached through a relay, echoes once, and tells where it was reached. */
+  reached: (relay) =>
+    withNode({}, async (node) => {
+      const done = new Promise((resolve) => {
+        const echo = async (stream) => {
+          await stream.readable.pipeTo(stream.writable)
+          resolve(stream.connection.remoteAddress)
+        }
+        node.handle(ECHO, echo)
+      })
+      await node.listen(`${relay}/p2p-circuit`)
+      return await done
+    }),
+
+  /** Sends through a relay to whoever is at `address` and hears it back. */
+  reach: (address) => withNode({}, echoes([address], 100_000)),
+
   ping: (addresses) => withNode({}, (node) => node.ping(addresses)),
 
   errors: (addresses) =>

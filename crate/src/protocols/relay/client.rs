@@ -88,6 +88,10 @@ impl Client {
         }
     }
 
+    pub(crate) fn set_clock(&mut self, unix_millis_at_zero: u64) {
+        self.config.unix_millis_at_zero = unix_millis_at_zero;
+    }
+
     /// The places that relays keep for us.
     pub fn reservations(&self) -> impl Iterator<Item = (&PeerId, &Reservation)> {
         self.reservations.iter()

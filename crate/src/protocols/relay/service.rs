@@ -105,6 +105,10 @@ impl Service {
         &self.config
     }
 
+    pub(crate) fn set_clock(&mut self, unix_millis_at_zero: u64) {
+        self.unix_millis_at_zero = unix_millis_at_zero;
+    }
+
     /// Whether it serves others.
     pub fn is_serving(&self) -> bool {
         self.serving

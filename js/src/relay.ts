@@ -1,0 +1,112 @@
+/** Relays: places at them, and being one. */
+
+import type { Core as FullCore } from '../generated/core.js'
+import { type Core, now, type Records } from './core.js'
+import type { PolypeerError } from './errors.js'
+import { errorOf } from './failures.js'
+import type { PeerId } from './types.js'
+
+/** What a relay allows others; times in milliseconds. The defaults are go-libp2p's. */
+export interface RelayServiceOptions {
+  /** Peers that may have a place at a time. Default: 128. */
+  readonly reservations?: number
+  /** Of these, from one IP address. Default: 8. */
+  readonly reservationsPerIp?: number
+  /** How long a place lasts if it is not renewed. Default: an hour. */
+  readonly reservationTtl?: number
+  /** Relayed connections at a time. Default: 1024. */
+  readonly circuits?: number
+  /** Of these, from one peer or to one. Default: 16. */
+  readonly circuitsPerPeer?: number
+  /** How long one may last; `Infinity` for no limit. Default: two minutes. */
+  readonly duration?: number
+  /** Bytes that one may carry each way; `Infinity` for no limit. Default: 131,072. */
+  readonly data?: number
+}
+
+/** What a relay allows on a connection. */
+export interface RelayLimit {
+  /** How long it may last in all, in milliseconds; `Infinity` for no limit. */
+  readonly duration: number
+  /** How many bytes it may carry each way; `Infinity` for no limit. */
+  readonly data: number
+}
+
+/** The events about relays, by name, and the type of their `detail`. */
+export interface RelayEvents {
+  /** A relay keeps a place for us: others reach us at `addresses` and behind. */
+  'relay:reserved': { readonly relay: PeerId; readonly addresses: readonly string[] }
+  /** A relay keeps no place for us, or no more; it is asked again after a while. */
+  'relay:lost': { readonly relay: PeerId; readonly error: PolypeerError }
+  /** We are a relay, and a connection through us is over; bytes each way. */
+  'relay:circuit': {
+    readonly source: PeerId
+    readonly target: PeerId
+    readonly bytes: readonly [number, number]
+  }
+}
+
+const CIRCUIT = '/p2p-circuit'
+
+/** Whether an address to listen on is a place at a relay. */
+export const isCircuit = (address: string): boolean => address.includes(CIRCUIT)
+
+/** The relay part of a full node. */
+export class Relays {
+  readonly #core: Core<FullCore>
+
+  constructor(core: Core<FullCore>) {
+    this.#core = core
+  }
+
+  prepare(service: boolean | RelayServiceOptions): void {
+    const { raw } = this.#core
+    raw.set_relay_clock(Date.now() - performance.now())
+    if (service === false) return
+    const asked = service === true ? {} : service
+    const { reservations = 128, reservationsPerIp = 8, reservationTtl = 3_600_000 } = asked
+    const { circuits = 1024, circuitsPerPeer = 16, duration = 120_000, data = 131_072 } = asked
+    const limit = (value: number): number => (Number.isFinite(value) ? Math.max(1, Math.ceil(value)) : 0)
+    raw.serve_as_relay(
+      now(),
+      reservations,
+      reservationsPerIp,
+      Math.ceil(reservationTtl / 1000),
+      circuits,
+      circuitsPerPeer,
+      limit(duration / 1000),
+      limit(data),
+    )
+  }
+
+  /** Wants a place: at any relay for `/p2p-circuit`, else at the one that `address` names. */
+  listen(address: string): void {
+    const result = this.#core.raw.listen_on_relay(now(), address === CIRCUIT ? '' : address)
+    if (result < 0) throw errorOf(this.#core.failure(result), address)
+  }
+
+  get list(): readonly PeerId[] {
+    return this.#core.lines(this.#core.raw.relays())
+  }
+
+  limit(connection: number): RelayLimit | undefined {
+    const duration = this.#core.raw.limit_seconds(connection) * 1000
+    const data = this.#core.raw.limit_bytes(connection)
+    if (duration === 0 && data === 0) return undefined
+    return { duration: duration || Number.POSITIVE_INFINITY, data: data || Number.POSITIVE_INFINITY }
+  }
+
+  /** The event that a record stands for. */
+  event(kind: number, body: Records): { name: keyof RelayEvents; detail: RelayEvents[keyof RelayEvents] } {
+    switch (kind) {
+      case 70:
+        return { name: 'relay:reserved', detail: { relay: body.text(), addresses: body.lines() } }
+      case 71:
+        return { name: 'relay:lost', detail: { relay: body.text(), error: errorOf(body.failure()) } }
+      default: {
+        const [source, target] = [body.text(), body.text()]
+        return { name: 'relay:circuit', detail: { source, target, bytes: [body.number(), body.number()] } }
+      }
+    }
+  }
+}
