@@ -7,6 +7,8 @@
 //! [`Core::output`].
 
 mod ciphers;
+#[cfg(feature = "full")]
+mod limiting;
 mod records;
 #[cfg(feature = "full")]
 mod relay;

@@ -62,6 +62,8 @@ pub(crate) enum Cause {
     Closed,
     Address,
     Cancelled,
+    #[cfg(feature = "full")]
+    Denied,
 }
 
 /// Attempts of one failed dial that are told of.
@@ -134,6 +136,8 @@ impl Records<'_> {
             DialError::Failed(_) => self.failure(Cause::Transport, &"no address led to the peer"),
             DialError::Full => self.failure(Cause::Limit, error),
             DialError::Cancelled => self.failure(Cause::Cancelled, error),
+            #[cfg(feature = "full")]
+            DialError::Denied => self.failure(Cause::Denied, error),
             _ => self.failure(Cause::Address, error),
         };
         let count = attempts.len().min(MAX_ATTEMPTS);
@@ -144,6 +148,10 @@ impl Records<'_> {
                 AttemptError::TimedOut => Cause::Timeout,
                 AttemptError::BackedOff(_) | AttemptError::TooMany => Cause::Limit,
                 AttemptError::Filtered => Cause::Address,
+                #[cfg(feature = "full")]
+                AttemptError::Denied => Cause::Denied,
+                #[cfg(feature = "full")]
+                AttemptError::Limit(_) => Cause::Limit,
                 _ => Cause::Transport,
             };
             self.text(address).failure(cause, error);
@@ -180,6 +188,10 @@ pub(crate) fn connection_cause(error: &connection::Error) -> Cause {
         Error::HandshakeTimedOut => Cause::Timeout,
         Error::Transport(_) => Cause::Transport,
         Error::ClosedByRemote(_) | Error::ClosedHere => Cause::Closed,
+        #[cfg(feature = "full")]
+        Error::Denied => Cause::Denied,
+        #[cfg(feature = "full")]
+        Error::Limit(_) | Error::Displaced => Cause::Limit,
         _ => Cause::Protocol,
     }
 }

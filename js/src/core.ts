@@ -31,6 +31,7 @@ const causes = [
   'closed',
   'address',
   'cancelled',
+  'denied',
 ] as const
 
 /** See {@link causes}. */

@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'ERR_DIAL'
   | 'ERR_INVALID_ARGUMENT'
   | 'ERR_KEY'
+  | 'ERR_DENIED'
   | 'ERR_LIMIT'
   | 'ERR_LISTEN'
   | 'ERR_LOAD'
@@ -227,6 +228,15 @@ export class TimeoutError extends PolypeerError {
 
   constructor(message = 'the remote did not answer in time') {
     super('ERR_TIMEOUT', message)
+  }
+}
+
+/** The filters of this node deny the peer or the address. */
+export class DeniedError extends PolypeerError {
+  override name = 'DeniedError'
+
+  constructor(message: string) {
+    super('ERR_DENIED', message)
   }
 }
 

@@ -3,6 +3,7 @@
 import type { CoreEvent, FailedAttempt, Failure } from './core.js'
 import {
   ConnectionClosedError,
+  DeniedError,
   DialError,
   InvalidAddressError,
   LimitError,
@@ -38,6 +39,8 @@ export function errorOf(
     case 'closed':
     case 'cancelled':
       return new ConnectionClosedError(message)
+    case 'denied':
+      return new DeniedError(message)
     case 'transport':
       return new TransportError(message)
   }
@@ -52,7 +55,8 @@ export function endOf(failure: Failure): PolypeerError | undefined {
 export function dialErrorOf(
   { failure, attempts }: Extract<CoreEvent, { type: 'dial-failed' }>,
   kept: ReadonlyMap<string, PolypeerError>,
-): DialError {
+): PolypeerError {
+  if (failure.cause === 'denied') return errorOf(failure)
   const list = attempts.map((attempt: FailedAttempt) => ({
     address: attempt.address,
     error: kept.get(attempt.address) ?? errorOf(attempt, attempt.address),

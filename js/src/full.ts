@@ -7,6 +7,8 @@ import type { PeerStoreError } from './errors.js'
 import { emit } from './events.js'
 import { errorOf } from './failures.js'
 import type { Host } from './host.js'
+import { configure, filtersOf, setBandwidth, stats } from './limiting.js'
+import type { NodeFilters, NodeStats, Rates, RatesOf } from './limits.js'
 import { NodeImpl } from './node.js'
 import { isCircuit, type RelayLimit, Relays } from './relay.js'
 import { versions } from './service/names.js'
@@ -25,6 +27,7 @@ const BOOTSTRAP_TARGET = 4
 /** See {@link PeerNode}. */
 export class FullNode extends NodeImpl implements PeerNode {
   readonly peerStore: PeerStore
+  readonly filters: NodeFilters
   readonly #core: Core<FullCore>
   readonly #relays: Relays
   #writer: StoreWriter | undefined
@@ -36,10 +39,26 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#core = core
     this.#relays = new Relays(core)
     this.peerStore = new PeerStoreImpl({ core, touch: () => this.engine.touch() })
+    this.filters = filtersOf(core, (act) => {
+      this.check()
+      act()
+      this.engine.touch()
+    })
+  }
+
+  setBandwidth(rates: Rates, of: RatesOf = 'all'): void {
+    this.check()
+    setBandwidth(this.#core, rates, of)
+  }
+
+  stats(): NodeStats {
+    this.check()
+    return stats(this.#core)
   }
 
   /** Does what `options` say before the node listens. */
   static async prepare(node: FullNode, options: FullNodeOptions): Promise<void> {
+    configure(node.#core, options)
     await node.#prepare(options)
   }
 

@@ -91,7 +91,7 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
   }
 
   async #connect(target: DialTarget, options: AbortOptions | undefined): Promise<ConnectionImpl> {
-    this.#check()
+    this.check()
     options?.signal?.throwIfAborted()
     const { core } = this.engine
     const targets = typeof target === 'string' ? [target] : target
@@ -109,7 +109,7 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
   }
 
   handle(protocol: string, handler: StreamHandler): void {
-    this.#check()
+    this.check()
     protocolNames(protocol)
     if (this.#handlers.has(protocol)) throw new InvalidArgumentError(`${protocol} has a handler already`)
     this.#handlers.set(protocol, handler)
@@ -118,14 +118,14 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
   }
 
   unhandle(protocol: string): void {
-    this.#check()
+    this.check()
     if (!this.#handlers.delete(protocol)) return
     this.engine.core.raw.unhandle(now(), protocol)
     this.engine.touch()
   }
 
   async hangUp(peer: string, options?: AbortOptions): Promise<void> {
-    this.#check()
+    this.check()
     options?.signal?.throwIfAborted()
     const { core } = this.engine
     const length = core.raw.normalize_peer_id(peer)
@@ -179,7 +179,7 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
     this.#host.unref(timer)
   }
 
-  #check(): void {
+  protected check(): void {
     if (this.closed) throw new NodeClosedError()
   }
 

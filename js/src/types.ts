@@ -3,6 +3,7 @@
 import type { AbortOptions } from './abort.js'
 import type { PeerStoreError, PolypeerError } from './errors.js'
 import type { TypedEventTarget } from './events.js'
+import type { Limiting, LimitingOptions } from './limits.js'
 import type { RelayEvents, RelayLimit, RelayServiceOptions } from './relay.js'
 import type {
   RunningService,
@@ -60,7 +61,7 @@ export interface NodeOptions {
 }
 
 /** How a node with all its parts is made. */
-export interface FullNodeOptions extends NodeOptions {
+export interface FullNodeOptions extends NodeOptions, LimitingOptions {
   /**
    * Keeps what is known of peers between runs: `filePeerStore(path)` in Node,
    * `indexedDbPeerStore(name)` in pages. Default: in memory only.
@@ -149,7 +150,7 @@ export interface NodeEvents extends RelayEvents {
 /**
  * A libp2p peer with all its parts. Made by `createNode`.
  */
-export interface PeerNode extends MiniNode {
+export interface PeerNode extends MiniNode, Limiting {
   /** What is known of peers. */
   readonly peerStore: PeerStore
   /**

@@ -3,6 +3,7 @@
 //! [`Native`] implements the core's [`Platform`](polypeer::facade::platform::Platform).
 
 mod ciphers;
+mod descriptors;
 mod endpoint;
 mod io;
 pub mod keys;
@@ -17,6 +18,7 @@ mod tls;
 mod websocket;
 
 pub use ciphers::Ring;
+pub use descriptors::raise_descriptor_limit;
 pub use platform::{Native, Options};
 pub use resolve::{ResolveError, Resolver, SystemResolver};
 pub use tls::{CertificateError, ServerCertificate, certificates};

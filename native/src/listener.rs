@@ -3,18 +3,20 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use polypeer::address::Multiaddr;
 use polypeer::facade::platform::{Io, Link, Listener, TransportError};
-use tokio::net::TcpStream;
+use polypeer::node::Direction;
+use polypeer::swarm::gate::Filters;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::endpoint::Over;
 use crate::io::Compat;
-use crate::tcp::{Acceptor, reachable};
+use crate::tcp::{Accepted, Acceptor, reachable};
 use crate::tls::ServerCertificate;
 use crate::websocket;
 
@@ -35,6 +37,7 @@ pub(crate) struct TcpListener {
     over: Over,
     /// None: the connections are links as they are.
     handshakes: Option<Handshakes>,
+    filters: Arc<Filters>,
 }
 
 /// The handshakes under way, each in a task of its own.
@@ -48,7 +51,7 @@ struct Handshakes {
 impl TcpListener {
     /// Links are the connections themselves.
     pub(crate) fn plain(acceptor: Acceptor, over: Over) -> Self {
-        Self { acceptor, over, handshakes: None }
+        Self { acceptor, over, handshakes: None, filters: Arc::default() }
     }
 
     /// Links are WebSockets, over TLS if there is a certificate.
@@ -58,7 +61,7 @@ impl TcpListener {
         certificate: Option<ServerCertificate>,
     ) -> Self {
         let handshakes = Handshakes { certificate, tasks: JoinSet::new(), ages: VecDeque::new() };
-        Self { acceptor, over, handshakes: Some(handshakes) }
+        Self { acceptor, over, handshakes: Some(handshakes), filters: Arc::default() }
     }
 
     fn failed(&self, source: io::Error) -> TransportError {
@@ -70,6 +73,10 @@ impl Listener for TcpListener {
     fn addresses(&self) -> Vec<Multiaddr> {
         let addresses = reachable(self.acceptor.local());
         addresses.into_iter().map(|address| self.over.address(address)).collect()
+    }
+
+    fn set_filters(&mut self, filters: Arc<Filters>) {
+        self.filters = filters;
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Link, TransportError>> {
@@ -92,6 +99,9 @@ impl Listener for TcpListener {
                 Err(source) => return Poll::Ready(Err(self.failed(source))),
             };
             let (local, address) = (self.over.address(local), self.over.address(remote));
+            if !self.filters.allows_address(&address, Direction::Inbound) {
+                continue;
+            }
             match &mut self.handshakes {
                 None => {
                     let io: Box<dyn Io> = Box::new(Compat(stream));
@@ -104,7 +114,7 @@ impl Listener for TcpListener {
 }
 
 impl Handshakes {
-    fn start(&mut self, stream: TcpStream, from: SocketAddr, local: Multiaddr, remote: Multiaddr) {
+    fn start(&mut self, stream: Accepted, from: SocketAddr, local: Multiaddr, remote: Multiaddr) {
         self.make_room(from.ip());
         let certificate = self.certificate.clone();
         let task = self.tasks.spawn(async move {
@@ -157,7 +167,7 @@ impl Handshakes {
 }
 
 async fn handshake(
-    stream: TcpStream,
+    stream: Accepted,
     certificate: Option<ServerCertificate>,
     address: Multiaddr,
 ) -> Result<Box<dyn Io>, TransportError> {

@@ -1,7 +1,7 @@
 //! TCP: sockets, and the reuse of listening ports.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Sleep;
 
@@ -84,6 +85,70 @@ fn reuse_port(_: &SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// A connection of a remote. Dropped before we said anything on it, as one that is
+/// refused is, it is reset: the kernel then keeps nothing of it.
+pub(crate) struct Accepted {
+    stream: TcpStream,
+    answered: bool,
+}
+
+impl Accepted {
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        if !self.answered {
+            // It is closed in either case.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Accepted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Accepted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.answered = true;
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.answered = true;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, data)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 /// A listening socket.
 pub(crate) struct Acceptor {
     listener: TcpListener,
@@ -126,16 +191,16 @@ impl Acceptor {
     pub(crate) fn poll_accept(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    ) -> Poll<io::Result<(Accepted, SocketAddr)>> {
         if let Some(sleep) = &mut self.waiting {
             ready!(sleep.as_mut().poll(cx));
             self.waiting = None;
         }
         let accepted = ready!(self.listener.poll_accept(cx));
         match accepted.and_then(|(stream, remote)| Ok((prepared(stream)?, remote))) {
-            Ok(accepted) => {
+            Ok((stream, remote)) => {
                 self.backoff = MIN_BACKOFF;
-                Poll::Ready(Ok(accepted))
+                Poll::Ready(Ok((Accepted { stream, answered: false }, remote)))
             }
             Err(error) => {
                 self.waiting = Some(Box::pin(tokio::time::sleep(self.backoff)));

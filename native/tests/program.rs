@@ -201,8 +201,12 @@ fn a_server_is_pinged_measured_and_interrupted() {
 
     let human = run(home.path(), &["ping", &addresses[0], "-c", "1"]);
     assert!(text(&human.stdout).contains("1 sent, 0 lost"), "{}", text(&human.stdout));
+    let mut events: Vec<Value> = Vec::new();
+    while events.iter().filter(|event| event["event"] == "disconnected").count() < 5 {
+        events.push(server.next().unwrap());
+    }
     server.signal("-TERM");
-    let events: Vec<Value> = std::iter::from_fn(|| server.next()).collect();
+    events.extend(std::iter::from_fn(|| server.next()));
     let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
     assert_eq!((count("connected"), count("disconnected"), count("closed")), (5, 5, 1));
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
@@ -346,4 +350,40 @@ fn secure_websocket_with_files() {
     let swapped = ["--certificate", &key, "--certificate-key", &chain];
     let refused = run(home.path(), &[&["serve"], &on[..], &swapped].concat());
     assert_eq!(refused.status.code(), Some(1));
+}
+
+#[test]
+fn a_server_keeps_to_its_limits_and_tells_of_them() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("server.toml");
+    std::fs::write(&file, "[bandwidth]\noutbound = \"100M\"\n").unwrap();
+    let flags = ["--config", file.to_str().unwrap(), "--memory", "64M", "--stats", "0.05"];
+    let (mut server, listening) = Server::start(home.path(), &[&LOOPBACK[..2], &flags].concat());
+    let address = &addresses(&listening)[0];
+    let ping = run(home.path(), &["ping", "-c", "1", address]);
+    assert_eq!(ping.status.code(), Some(0), "{}", text(&ping.stderr));
+    let stats = std::iter::from_fn(|| server.next())
+        .find(|line| line["event"] == "stats" && line["protocols"].as_array().unwrap().len() > 1)
+        .unwrap();
+    assert!(stats["traffic"]["bytesOut"].as_u64().unwrap() > 0, "{stats}");
+    let scopes = stats["scopes"].as_array().unwrap();
+    let of = |scope: &str, resource: &str| {
+        scopes.iter().find(|one| one["scope"] == scope && one["resource"] == resource).unwrap()
+    };
+    assert_eq!(of("system", "bytes of memory")["limit"], 32 << 20);
+    assert_eq!(of("system", "connections")["limit"], 2048);
+
+    // Whom it does not speak with.
+    let deny = ["--deny", "/ip4/127.0.0.0/ipcidr/8"];
+    let (_server, listening) = Server::start(home.path(), &[&LOOPBACK[..2], &deny].concat());
+    let ping = run(home.path(), &["ping", "-c", "1", &addresses(&listening)[0]]);
+    assert_eq!(ping.status.code(), Some(3), "{}", text(&ping.stderr));
+
+    // What it does not understand.
+    std::fs::write(&file, "[limits]\nmemory = \"much\"\n").unwrap();
+    for wrong in [["--config", file.to_str().unwrap()], ["--deny", "10.0.0.0/8"]] {
+        let failed = run(home.path(), &[&["--json", "serve"], &wrong[..]].concat());
+        assert_eq!(failed.status.code(), Some(2));
+        assert_eq!(objects(&failed.stderr)[0]["error"]["code"], "config");
+    }
 }

@@ -12,7 +12,8 @@ export const pairs = [
     bytes: 512 * MiB,
     streams: 3000,
     handshakes: 480,
-    trials: ['plain', 'upload', 'download', 'streams', 'handshakes', 'idle'],
+    idle: 5000,
+    trials: ['plain', 'upload', 'download', 'streams', 'handshakes', 'idle', 'flood'],
   },
   {
     name: 'Node TCP',
@@ -61,5 +62,6 @@ export const figures = {
   connect: { name: 'until a connection is open', unit: 'ms' },
   handshakes: { name: 'connections, 16 peers at a time', unit: '1/s', more: true },
   idle: { name: 'memory of an idle connection', unit: 'KiB' },
+  flood: { name: 'slowest dial beside 2,000 slow handshakes', unit: 'ms' },
   load: { name: 'from page load to connected', unit: 'ms' },
 }

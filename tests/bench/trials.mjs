@@ -9,6 +9,9 @@ const GiB = 1 << 30
 /** Connections that are held to see what one costs, after those that pay for what is made once. */
 const idleConnections = { first: 50, more: 1000 }
 
+/** Handshakes that are held to see whether others are let in. */
+const floodSockets = 2000
+
 /**
  * `yields` names the figures; `side` is what sides.mjs made, `scale` below 1 asks for
  * less work. A trial that is `once` is not repeated.
@@ -59,13 +62,26 @@ export const trials = {
         return residentKiB(listener.pid)
       }
       try {
-        const more = Math.ceil(idleConnections.more * scale)
+        const more = Math.ceil((pair.idle ?? idleConnections.more) * scale)
         const holders = [await hold('polypeer-native', listener.address, idleConnections.first)]
         const before = await memory()
         holders.push(await hold('polypeer-native', listener.address, more))
         const after = await memory()
         await Promise.all(holders.map((holder) => holder.close()))
         return { idle: before && (after - before) / more }
+      } finally {
+        await listener.close()
+      }
+    },
+  },
+  flood: {
+    yields: ['flood'],
+    once: true,
+    async run({ side, pair }) {
+      const listener = await listen(side.listenerName, pair.transport)
+      try {
+        const { slowest } = await ask('polypeer-native', 'flood', listener.address, { count: floodSockets })
+        return { flood: slowest * 1000 }
       } finally {
         await listener.close()
       }

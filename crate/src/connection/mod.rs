@@ -145,7 +145,8 @@ impl Connection {
     fn receive_inner(&mut self, now: Instant, bytes: &mut [u8]) -> Result<(), Error> {
         match &mut self.state {
             State::Upgrading { upgrade, .. } => {
-                self.booking.handshake(upgrade.held().saturating_add(bytes.len()))?;
+                let held = upgrade.held().saturating_add(bytes.len());
+                self.booking.handshake(held.min(MAX_HANDSHAKE_BYTES))?;
                 let progress = upgrade.receive(bytes, self.out.writer())?;
                 self.progress(now, progress)
             }

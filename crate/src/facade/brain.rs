@@ -449,14 +449,28 @@ impl Brain {
         });
     }
 
+    /// Listeners know of the filters, as the node does.
+    #[cfg(feature = "limits")]
+    fn tell_listeners(&mut self) {
+        let filters = self.node.filters();
+        for (listener, _) in &mut self.listeners {
+            listener.set_filters(filters.clone());
+        }
+    }
+
     fn carry_out(&mut self, now: Instant, command: Command) {
         match command {
             #[cfg(feature = "limits")]
-            Command::Use(act) => act(&mut self.node, now),
+            Command::Use(act) => {
+                act(&mut self.node, now);
+                self.tell_listeners();
+            }
             Command::Listen(listener) => {
                 let addresses = listener.addresses();
                 addresses.iter().for_each(|address| self.node.listening(now, address.clone()));
                 self.listeners.push((listener, addresses));
+                #[cfg(feature = "limits")]
+                self.tell_listeners();
             }
             Command::Addresses(reply) => {
                 let peer = self.peer_id();

@@ -88,6 +88,12 @@ pub trait Listener: MaybeSend + Unpin {
     /// is out of descriptors, say): go on polling. The listener waits by itself
     /// before it tries again, so a loop around this never spins.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Link, TransportError>>;
+
+    /// Whom the peer speaks with from now on. A listener that does something for
+    /// its links before it hands them over (TLS, WebSocket) drops those that are
+    /// denied before that; the others are dropped when they are handed over.
+    #[cfg(feature = "limits")]
+    fn set_filters(&mut self, _filters: Arc<crate::swarm::gate::Filters>) {}
 }
 
 /// An open byte link, not yet secured or multiplexed by us.

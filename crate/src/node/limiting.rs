@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::address::Multiaddr;
 use crate::connection;
 use crate::identity::PeerId;
-use crate::swarm::arrivals::{Arrival, Gatekeeper, TooMany};
+use crate::swarm::arrivals::{Arrival, Arrivals, Gatekeeper, TooMany};
 use crate::swarm::gate::{Filters, Subject, Verdict, ip};
-use crate::swarm::limits::{ConnectionScope, Resources};
+use crate::swarm::limits::{ConnectionScope, Limits, Resources};
 use crate::swarm::meter::{Of, Rates};
 use crate::time::Instant;
 
@@ -17,7 +17,7 @@ use super::{AttemptError, Config, ConnectionId, Direction, Node, Output, Refused
 pub(super) struct Limiting {
     pub(super) resources: Arc<Resources>,
     keeper: Gatekeeper,
-    filters: Filters,
+    filters: Arc<Filters>,
     pub(super) refused: RefusedCounts,
 }
 
@@ -32,7 +32,7 @@ impl Limiting {
         Self {
             resources: Resources::new(config.limits.clone(), config.bandwidth.clone()),
             keeper: Gatekeeper::new(config.arrivals.clone(), config.max_unauthenticated),
-            filters: config.filters.clone(),
+            filters: Arc::new(config.filters.clone()),
             refused: RefusedCounts::default(),
         }
     }
@@ -81,7 +81,7 @@ impl Drop for Held {
 
 impl Node {
     /// What the filters say.
-    pub fn filters(&self) -> &Filters {
+    pub fn filters(&self) -> &Arc<Filters> {
         &self.limiting.filters
     }
 
@@ -93,15 +93,23 @@ impl Node {
         direction: Option<Direction>,
         verdict: Verdict,
     ) {
-        self.limiting.filters.set(subject, direction, verdict);
+        Arc::make_mut(&mut self.limiting.filters).set(subject, direction, verdict);
         self.close_denied(now);
     }
 
     /// Forgets what the filters say of `subject`; connections that are denied
     /// without it are closed.
     pub fn remove_filter(&mut self, now: Instant, subject: &Subject, direction: Option<Direction>) {
-        self.limiting.filters.remove(subject, direction);
+        Arc::make_mut(&mut self.limiting.filters).remove(subject, direction);
         self.close_denied(now);
+    }
+
+    /// Changes the limits, for connections from now on; those that are there stay
+    /// booked as they were.
+    pub fn set_limits(&mut self, limits: Limits, arrivals: Arrivals) {
+        let max_handshakes = self.config.max_unauthenticated;
+        self.limiting.keeper = Gatekeeper::new(arrivals, max_handshakes);
+        self.limiting.resources = self.limiting.resources.with(limits);
     }
 
     /// Changes how fast bytes may come and go, from now on.
@@ -152,7 +160,9 @@ impl Node {
             return Err(Refused::Full);
         }
         let allowed = verdict == Some(Verdict::Allow);
-        let admitted = self.limiting.keeper.admit(now, id.0, ip(remote), allowed);
+        // Behind a relay's address there are many: the relay limits them.
+        let from = ip(remote).filter(|_| !remote.is_circuit());
+        let admitted = self.limiting.keeper.admit(now, id.0, from, allowed);
         let (arrival, displaced) = admitted.map_err(|too_many| match too_many {
             TooMany::Connections => Refused::AddressFull,
             TooMany::Rate => Refused::TooFast,

@@ -1,7 +1,9 @@
 //! What `swarm::gate`, `swarm::limits` and `swarm::meter` let the application say.
 
 use crate::node::{Direction, Stats};
+use crate::swarm::arrivals::Arrivals;
 use crate::swarm::gate::{Subject, Verdict};
+use crate::swarm::limits::Limits;
 use crate::swarm::meter::{Of, Rates};
 use crate::time::Instant;
 
@@ -18,6 +20,11 @@ impl Peer {
     ) {
         self.node.set_filter(now, subject, direction, verdict);
         self.settle(now);
+    }
+
+    /// Changes the limits; see [`Node::set_limits`](crate::node::Node::set_limits).
+    pub fn set_limits(&mut self, limits: Limits, arrivals: Arrivals) {
+        self.node.set_limits(limits, arrivals);
     }
 
     /// Changes how fast bytes may come and go; see

@@ -29,7 +29,8 @@ const platform: Platform<Core, FullNode, FullNodeOptions> = {
 }
 
 export async function createNode(options: FullNodeOptions = {}): Promise<PeerNode> {
-  return createNodeOn(platform, await withFile(options))
+  const limits = { base: 'node', ...options.limits } as const
+  return createNodeOn(platform, await withFile({ ...options, limits }))
 }
 
 export function generateKey(): Promise<Uint8Array> {

@@ -11,7 +11,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  success
   1  the command failed while it ran
-  2  the command line is wrong
+  2  the command line or the configuration is wrong
   3  the peer cannot be reached
   4  the key file is missing, in the way or of no use
   5  an address cannot be listened on";
@@ -36,7 +36,7 @@ pub(super) enum Command {
     /// for TCP and on port 4002 for WebSocket. It makes a key if there is none,
     /// and runs until it is interrupted.
     #[command(after_help = EXIT_CODES)]
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Print the PeerId of the key.
     #[command(after_help = EXIT_CODES)]
     Id(KeyFile),
@@ -103,6 +103,50 @@ pub(super) struct Serve {
     /// Bytes that a relayed connection may carry each way; 0 for no limit.
     #[arg(long, value_name = "BYTES", default_value_t = 128 * 1024, conflicts_with = "no_relay")]
     pub(super) relay_data: u64,
+
+    /// Take limits, filters and bandwidth from this file, in TOML or JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Use at most this much memory, K, M and G meaning KiB, MiB and GiB: the limits
+    /// on connections and streams follow from it.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(super) memory: Option<u64>,
+
+    /// Hold at most so many connections.
+    #[arg(long, value_name = "N")]
+    pub(super) max_connections: Option<usize>,
+
+    /// With more connections than this, close the least valuable
+    /// [default: 192, or nine tenths of --max-connections]
+    #[arg(long, value_name = "N")]
+    pub(super) high_water: Option<usize>,
+
+    /// Close them until there are so many
+    /// [default: 160, or four fifths of --max-connections]
+    #[arg(long, value_name = "N")]
+    pub(super) low_water: Option<usize>,
+
+    /// Receive at most so much a second, of all together.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(super) limit_in: Option<u64>,
+
+    /// Send at most so much a second, to all together.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(super) limit_out: Option<u64>,
+
+    /// Speak with this peer, address or network, such as /ip4/10.0.0.0/ipcidr/8,
+    /// whatever --deny says of more; * is everyone. May be repeated.
+    #[arg(long, value_name = "SUBJECT")]
+    pub(super) allow: Vec<String>,
+
+    /// Do not speak with this peer, address or network. May be repeated.
+    #[arg(long, value_name = "SUBJECT")]
+    pub(super) deny: Vec<String>,
+
+    /// Print what the server does and holds so often.
+    #[arg(long, value_name = "SECONDS", value_parser = interval)]
+    pub(super) stats: Option<Duration>,
 
     /// Serve /perf/1.0.0 too, which lets anybody make this server work: only for
     /// networks that are trusted.
@@ -189,7 +233,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = seconds(text)?;
+    if interval.is_zero() { Err("not a time that passes".to_owned()) } else { Ok(interval) }
+}
+
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.char_indices().last() {
         Some((index, letter)) if letter.is_ascii_alphabetic() => {
             (&text[..index], Some(letter.to_ascii_uppercase()))

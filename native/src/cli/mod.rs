@@ -2,11 +2,13 @@
 
 mod args;
 mod client;
+mod config;
 mod key;
 mod output;
 mod perf;
 mod ping;
 mod serve;
+mod stats;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,8 @@ use output::Output;
 pub(crate) enum Failure {
     #[error("cannot start: {0}")]
     Start(std::io::Error),
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("no home directory is known")]
@@ -50,6 +54,7 @@ impl Failure {
     fn exit(&self) -> u8 {
         match self {
             Self::Start(_) | Self::Certificate(_) | Self::Lost { .. } | Self::Perf(_) => 1,
+            Self::Config(_) => 2,
             Self::Dial { .. } => 3,
             Self::Key(_) | Self::NoHome => 4,
             Self::Listen(_) | Self::Relay(..) => 5,
@@ -63,6 +68,7 @@ impl Failure {
             Self::Key(KeyError::Missing(_)) => "key-missing",
             Self::Key(KeyError::Exists(_)) => "key-exists",
             Self::Key(_) | Self::NoHome => "key",
+            Self::Config(_) => "config",
             Self::Certificate(_) => "certificate",
             Self::Listen(_) | Self::Relay(..) => "listen",
             Self::Dial { .. } => "dial",
@@ -110,7 +116,7 @@ pub(crate) fn run() -> ExitCode {
 
 async fn carry_out(command: Command, output: Output) -> Result<(), Failure> {
     match command {
-        Command::Serve(arguments) => serve::run(arguments, output).await,
+        Command::Serve(arguments) => serve::run(*arguments, output).await,
         Command::Id(file) => key::id(&file, output),
         Command::Keygen(arguments) => key::generate(&arguments, output),
         Command::Ping(arguments) => ping::run(arguments, output).await,

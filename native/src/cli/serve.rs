@@ -14,12 +14,12 @@ use polypeer::node::{Config, Direction, Event};
 use polypeer::protocols::relay::{CircuitSummary, Limit, ServiceConfig};
 use polypeer_native::service::{echo, perf, room};
 use polypeer_native::store::FileStore;
-use polypeer_native::{Native, Options, ServerCertificate, keys};
+use polypeer_native::{Native, Options, ServerCertificate, keys, raise_descriptor_limit};
 use serde_json::json;
 
 use super::args::Serve;
 use super::output::Output;
-use super::{Failure, key};
+use super::{Failure, config, key, stats};
 
 /// Where a server listens if it is not told: on all interfaces, at fixed ports.
 const DEFAULT_LISTEN: [&str; 4] = [
@@ -56,6 +56,8 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     if !arguments.no_relay {
         config.relay.service = Some(relay(&arguments));
     }
+    config::apply(&arguments, &mut config)?;
+    raise_descriptor_limit();
     let host = Arc::new(host);
     let node = match storage(&arguments, &path, output) {
         Some(storage) => Node::start_stored(host, config, Box::new(storage)),
@@ -70,6 +72,9 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
 
     let addresses = listen(&node, &arguments.listen).await?;
     announce(&node, &addresses, output);
+    if let Some(interval) = arguments.stats {
+        tokio::spawn(stats::print(node.clone(), interval, output));
+    }
     loop {
         tokio::select! {
             () = interrupted.next() => break,

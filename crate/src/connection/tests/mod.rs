@@ -1,5 +1,7 @@
 //! Two connections joined in memory, and hostile bytes against one.
 
+#[cfg(feature = "limits")]
+mod booked;
 mod hostile;
 mod pair;
 

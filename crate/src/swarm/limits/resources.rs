@@ -102,6 +102,11 @@ impl Resources {
         })
     }
 
+    /// New books with other limits and the same rates.
+    pub(crate) fn with(&self, limits: Limits) -> Arc<Self> {
+        Self::new(limits, lock(&self.bandwidth).clone())
+    }
+
     /// Books a connection whose remote is not known yet.
     pub(crate) fn connection(
         self: &Arc<Self>,

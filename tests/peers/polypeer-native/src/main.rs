@@ -2,6 +2,7 @@
 
 mod bench;
 mod dial;
+mod flood;
 mod plain;
 mod serve;
 #[path = "../../shared/streams.rs"]
@@ -15,14 +16,22 @@ use futures::StreamExt;
 use polypeer::facade::{Node, Platform};
 use polypeer::node::{Config, Event};
 use polypeer::protocols::relay::{Limit, ServiceConfig};
+use polypeer::swarm::limits::Limits;
+use polypeer::swarm::manager;
 use polypeer::{Keypair, Rng};
-use polypeer_native::Native;
+use polypeer_native::{Native, raise_descriptor_limit};
 use serde_json::json;
+
+/// Connections that a listener takes.
+const MAX_CONNECTIONS: usize = 16_384;
+/// Bytes of memory that it may use.
+const MEMORY: usize = 1 << 30;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() {
+    raise_descriptor_limit();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments).await {
         Ok(true) => {}
@@ -82,6 +91,10 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             bench::idle(address.parse()?, count()?).await?;
             Ok(true)
         }
+        [command, address, ..] if command == "flood" => {
+            flood::flood(address.parse()?, count()?).await?;
+            Ok(true)
+        }
         [command, ..] if command == "plain" => {
             let bytes = number("--bytes")?;
             tokio::task::spawn_blocking(move || plain::plain(bytes)).await??;
@@ -120,6 +133,10 @@ fn start() -> Node {
     let mut config = Config::new(keypair);
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     config.first_sequence = u64::try_from(time.as_millis()).unwrap_or_default();
+    // As many connections as the benchmarks hold.
+    config.max_connections = MAX_CONNECTIONS;
+    config.limits = Limits::server(MEMORY);
+    config.manager = manager::Config::server(MAX_CONNECTIONS);
     let node = Node::start(platform, config);
     serve::all(&node);
     node
