@@ -63,6 +63,15 @@ describe('Chromium', { timeout: 180_000 }, () => {
     })
     await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve))
     node = await server([transports.WebSocket])
+    node.serve(
+      { protocol: { name: '/test/service', versions: '^1.1', own: '1.4.0' } },
+      {
+        received: (message, session) => {
+          const text = new TextDecoder().decode(message).toUpperCase()
+          session.send(new TextEncoder().encode(text))
+        },
+      },
+    )
     browser = await chromium.launch({ executablePath: findChromium(), args: flags })
     context = await browser.newContext()
     page = await open()
@@ -115,6 +124,10 @@ describe('Chromium', { timeout: 180_000 }, () => {
         listen: 'ERR_UNSUPPORTED',
         load: 'no error', // it is loaded already
       })
+    })
+
+    it(`${place}: serves a protocol of its own`, async () => {
+      assert.deepEqual(await run('service', node.addresses), ['/test/service/1.4.0', 'HELLO'])
     })
 
     it(`${place}: keeps an identity in IndexedDB`, async () => {

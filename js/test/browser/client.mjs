@@ -107,6 +107,23 @@ export const actions = {
       return { note: note && new TextDecoder().decode(note), peer: connection.peer }
     }),
 
+  // A session with a service of the node, which answers and is then left.
+  service: (addresses) =>
+    withNode({}, async (node) => {
+      const answered = new Promise((resolve) => {
+        const protocol = { name: '/test/service', versions: '^1', own: '1.0.0' }
+        node.serve(
+          { protocol },
+          {
+            connected: (session) => void session.send(new TextEncoder().encode('hello'), 'high'),
+            received: (message, { protocol }) => resolve([protocol, new TextDecoder().decode(message)]),
+          },
+        )
+      })
+      await node.dial(addresses)
+      return answered
+    }),
+
   identity: (name) => withNode({ keyStore: indexedDbKeyStore(name) }, (node) => node.peerId),
 
   // Streams opened, used, and given up at random moments, many at a time.
