@@ -19,11 +19,11 @@ use super::platform::{BoxFuture, Io};
 use super::shared::Shared;
 
 /// Bytes read from a transport at a time; one buffer a thread, not a connection.
-const READ_BYTES: usize = 256 * 1024;
+pub(super) const READ_BYTES: usize = 256 * 1024;
 /// Bytes gathered for one write to a transport.
 const WRITE_BYTES: usize = 256 * 1024;
 /// Bytes read and written before other tasks of the thread get their turn.
-const TURN_BYTES: usize = 1024 * 1024;
+pub(super) const TURN_BYTES: usize = 1024 * 1024;
 /// Rounds of a turn, for remotes that send little at a time.
 const ROUNDS: usize = 16;
 

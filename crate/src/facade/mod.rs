@@ -25,6 +25,8 @@ mod shared;
 #[cfg(feature = "store")]
 mod storing;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;

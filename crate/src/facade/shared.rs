@@ -85,6 +85,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nobody holds the lock.
+    #[cfg(test)]
+    pub(super) fn is_free(&self) -> bool {
+        self.state.try_lock().is_ok()
+    }
+
     /// Wakes the task if the connection has something to send.
     fn kick(&self, state: &State) {
         if state.connection.wants_transmit() {
