@@ -187,7 +187,7 @@ pub(super) fn truncate(text: &mut String, max: usize) {
     text.truncate(end.unwrap_or(0));
 }
 
-fn checksum(peer: &PeerId, body: &[u8]) -> [u8; CHECKSUM] {
+pub(super) fn checksum(peer: &PeerId, body: &[u8]) -> [u8; CHECKSUM] {
     let digest = Sha256::new().chain_update(peer.as_bytes()).chain_update(body).finalize();
     [digest[0], digest[1], digest[2], digest[3]]
 }

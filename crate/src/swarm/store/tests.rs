@@ -450,6 +450,28 @@ proptest! {
         prop_assert_eq!(report.peers + report.skipped.len(), 1);
     }
 
+    /// As a fault of our own would write them: the checksum is right.
+    #[test]
+    fn wrong_entries_behind_a_right_checksum_do_no_harm(
+        entry in any_entry(),
+        at: prop::sample::Index,
+        junk in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let mut value = codec::encode(&peer(1), &entry);
+        let at = at.index(value.len() - 4) + 5;
+        value.splice(at.min(value.len())..(at + junk.len() / 2).min(value.len()), junk);
+        let sum = codec::checksum(&peer(1), &value[5..]);
+        value[1..5].copy_from_slice(&sum);
+        let mut store = store_with(|config| config.journal = Some(Duration::ZERO));
+        let report = store.restore(Instant::ZERO, [(peer(1).as_bytes().to_vec(), value)]);
+        prop_assert!(report.peers + report.skipped.len() <= 1);
+        if let Some(read) = store.get(&peer(1)).cloned() {
+            prop_assert!(read.addresses.len() <= 32 && read.agent.len() <= 256);
+            let again = codec::decode(&peer(1), &codec::encode(&peer(1), &read));
+            prop_assert_eq!(again, Ok(read));
+        }
+    }
+
     /// The accounts hold whatever happens, in whatever order.
     #[test]
     fn limits_hold_whatever_happens(steps in prop::collection::vec((0u8..8, 1u64..40, 0u64..5_000_000), 1..200)) {
