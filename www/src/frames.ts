@@ -30,19 +30,16 @@ export class FrameReader {
   #rest: Uint8Array = new Uint8Array()
 
   /**
-   * The messages that `bytes` complete.
+   * The messages that `bytes` complete, each before what comes after it is looked at.
    *
    * @throws {FrameError} a length over {@link MAX_MESSAGE_BYTES}.
    */
-  read(bytes: Uint8Array): Uint8Array[] {
-    const messages: Uint8Array[] = []
-    let rest = joined(this.#rest, bytes)
-    for (let next = split(rest); next !== undefined; next = split(rest)) {
-      rest = next.rest
-      messages.push(next.message)
+  *read(bytes: Uint8Array): Generator<Uint8Array> {
+    this.#rest = joined(this.#rest, bytes)
+    for (let next = split(this.#rest); next !== undefined; next = split(this.#rest)) {
+      this.#rest = next.rest
+      yield next.message
     }
-    this.#rest = rest
-    return messages
   }
 }
 

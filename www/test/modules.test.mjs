@@ -26,8 +26,12 @@ test('messages come whole out of pieces of any size', async () => {
 test('a message over the limit is refused before its bytes come', async () => {
   const { encodeFrame, FrameError, FrameReader, MAX_MESSAGE_BYTES } = await load('frames')
   const tooLong = encodeFrame(new Uint8Array(MAX_MESSAGE_BYTES + 1)).subarray(0, 2)
-  assert.throws(() => new FrameReader().read(tooLong), FrameError)
-  assert.throws(() => new FrameReader().read(new Uint8Array([0xff, 0xff])), FrameError)
+  assert.throws(() => new FrameReader().read(tooLong).next(), FrameError)
+  assert.throws(() => new FrameReader().read(new Uint8Array([0xff, 0xff])).next(), FrameError)
+  // What came before it is still heard.
+  const both = new FrameReader().read(Buffer.concat([encodeFrame(Buffer.from('first')), tooLong]))
+  assert.deepEqual(Buffer.from(both.next().value), Buffer.from('first'))
+  assert.throws(() => both.next(), FrameError)
 })
 
 test('a peer has the same face everywhere, and others have others', async () => {
