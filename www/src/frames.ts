@@ -27,8 +27,6 @@ export function encodeFrame(message: Uint8Array): Uint8Array {
 
 /** Takes messages out of bytes that come in pieces of any size. */
 export class FrameReader {
-  #rest: Uint8Array = new Uint8Array()
-
   /**
    * The messages that `bytes` complete, each before what comes after it is looked at.
    *
@@ -41,6 +39,8 @@ export class FrameReader {
       yield next.message
     }
   }
+
+  #rest: Uint8Array = new Uint8Array()
 }
 
 function split(bytes: Uint8Array): { message: Uint8Array; rest: Uint8Array } | undefined {

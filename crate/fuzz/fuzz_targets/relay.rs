@@ -31,7 +31,11 @@ fuzz_target!(|data: &[u8]| {
     // What a relay answers to a reservation.
     let (connection, stream) = (ConnectionId(1), StreamId::from_number(3));
     client.reserve(Instant::ZERO, connection);
-    client.handle(Instant::ZERO, &local, Input::Opened { connection, request: 1, stream });
+    client.handle(
+        Instant::ZERO,
+        &local,
+        Input::Opened { connection, request: 1, stream, protocol: &HOP_NAME.into() },
+    );
     client.handle(
         Instant::ZERO,
         &local,
