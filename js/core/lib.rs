@@ -9,6 +9,8 @@
 mod ciphers;
 #[cfg(feature = "full")]
 mod limiting;
+#[cfg(feature = "full")]
+mod manager;
 mod records;
 #[cfg(feature = "full")]
 mod relay;
@@ -27,6 +29,7 @@ use polypeer::identity::{Keypair, PeerId};
 use polypeer::negotiate::Name;
 use polypeer::node::{Config, ConnectionId, DialId, Direction, Event};
 use polypeer::peer::{Output, Peer};
+use polypeer::swarm::DialOptions;
 use polypeer::{Instant, Rng};
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -201,8 +204,9 @@ impl Core {
     }
 
     /// Dials a PeerId, or one peer at several addresses, a line each: the dial's
-    /// number, or less than zero for a failure's record.
-    pub fn dial(&mut self, now: f64, target: &str) -> f64 {
+    /// number, or less than zero for a failure's record. `direct` takes no relayed
+    /// connection, `force` tries addresses that failed lately.
+    pub fn dial(&mut self, now: f64, target: &str, direct: bool, force: bool) -> f64 {
         let mut peer = None;
         let mut addresses = Vec::new();
         for line in target.split('\n') {
@@ -218,7 +222,8 @@ impl Core {
                 }
             }
         }
-        self.peer.dial(instant(now), peer, addresses).0 as f64
+        let options = DialOptions { direct, force };
+        self.peer.dial_with(instant(now), peer, addresses, options).0 as f64
     }
 
     /// Nobody waits for this dial any more.
@@ -312,9 +317,11 @@ impl Core {
         }
         while let Some(output) = self.peer.poll_output() {
             #[cfg(feature = "full")]
-            store::record(&mut Records(&mut self.output), &output);
-            #[cfg(feature = "full")]
-            relay::record(&mut Records(&mut self.output), &output);
+            {
+                store::record(&mut Records(&mut self.output), &output);
+                relay::record(&mut Records(&mut self.output), &output);
+                manager::record(&mut Records(&mut self.output), &output);
+            }
             record(&mut Records(&mut self.output), output);
         }
         self.output_at = self.output.as_ptr() as usize;

@@ -41,6 +41,12 @@ pub(crate) enum Tag {
     #[cfg(feature = "full")]
     Bootstrapped = 43,
     #[cfg(feature = "full")]
+    Trimmed = 48,
+    #[cfg(feature = "full")]
+    Redialing = 49,
+    #[cfg(feature = "full")]
+    PathChanged = 50,
+    #[cfg(feature = "full")]
     Reserved = 70,
     #[cfg(feature = "full")]
     Unreserved = 71,

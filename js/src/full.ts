@@ -3,10 +3,11 @@
 import type { Core as FullCore } from '../generated/core.js'
 import { ConnectionImpl } from './connection.js'
 import { type Core, now, type Records } from './core.js'
-import type { PeerStoreError } from './errors.js'
+import { InvalidArgumentError, type PeerStoreError } from './errors.js'
 import { emit } from './events.js'
 import { errorOf } from './failures.js'
 import type { Host } from './host.js'
+import { followPage } from './life.js'
 import { configure, filtersOf, setBandwidth, stats } from './limiting.js'
 import type { NodeFilters, NodeStats, Rates, RatesOf } from './limits.js'
 import { NodeImpl } from './node.js'
@@ -32,6 +33,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   readonly #relays: Relays
   #writer: StoreWriter | undefined
   readonly #services = new Set<ServiceImpl>()
+  #unfollow: (() => void) | undefined
   readonly #onHide = (): void => this.#flush()
 
   constructor(core: Core<FullCore>, host: Host, privateKey: Uint8Array) {
@@ -68,6 +70,7 @@ export class FullNode extends NodeImpl implements PeerNode {
     publicBootstrap,
     bootstrapTarget,
     relay,
+    connectionLimits,
   }: FullNodeOptions): Promise<void> {
     const { raw } = this.#core
     const page = 'document' in globalThis || 'WorkerGlobalScope' in globalThis
@@ -81,6 +84,11 @@ export class FullNode extends NodeImpl implements PeerNode {
       bootstrapTarget ?? BOOTSTRAP_TARGET,
     )
     if (result < 0) throw errorOf(this.#core.failure(result), bootstrap)
+    const { lowWater = 0, highWater = 0 } = connectionLimits ?? {}
+    if (!(lowWater >= 0 && lowWater <= highWater)) {
+      throw new InvalidArgumentError('connectionLimits: lowWater is to be at most highWater')
+    }
+    raw.configure_manager(page, lowWater, highWater)
     if (peerStore !== undefined) {
       const failed = (error: PeerStoreError): void => emit(this, 'peerstore:error', error)
       this.#writer = new StoreWriter(peerStore, failed)
@@ -89,8 +97,69 @@ export class FullNode extends NodeImpl implements PeerNode {
       // The last moment of a page at which something can still be begun.
       if (page) globalThis.addEventListener('pagehide', this.#onHide)
     }
+    if (page) this.#unfollow = followPage(this)
     this.#relays.prepare(relay ?? false)
     this.engine.touch()
+  }
+
+  get kept(): readonly string[] {
+    return this.closed ? [] : this.#core.lines(this.#core.raw.kept())
+  }
+
+  keep(peer: string, addresses: readonly string[] = []): void {
+    this.#call(peer, (raw) => raw.keep(now(), peer, addresses.join('\n')))
+  }
+
+  release(peer: string): boolean {
+    return this.#call(peer, (raw) => raw.release(now(), peer)) === 1
+  }
+
+  protect(peer: string, reason: string): void {
+    this.#call(peer, (raw) => raw.protect(peer, reason, true))
+  }
+
+  unprotect(peer: string, reason: string): void {
+    this.#call(peer, (raw) => raw.protect(peer, reason, false))
+  }
+
+  tag(peer: string, name: string, value: number): void {
+    if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 32)) {
+      throw new InvalidArgumentError(`not the value of a tag: ${value}`)
+    }
+    this.#call(peer, (raw) => raw.tag(now(), peer, name, value))
+  }
+
+  untag(peer: string, name: string): void {
+    this.#call(peer, (raw) => raw.tag(now(), peer, name, -1))
+  }
+
+  latency(peer: string): number | undefined {
+    const micros = this.closed ? -1 : this.#core.raw.latency(peer)
+    return micros < 0 ? undefined : micros / 1000
+  }
+
+  resumed(): void {
+    this.check()
+    this.#core.raw.resumed(now())
+    this.engine.touch()
+  }
+
+  offline(): void {
+    this.check()
+    this.#core.raw.offline()
+  }
+
+  online(): void {
+    this.resumed()
+  }
+
+  /** Calls the core, whose negative answers are failures, and sees to what comes of it. */
+  #call(subject: string, call: (raw: FullCore) => number): number {
+    this.check()
+    const result = call(this.#core.raw)
+    if (result < 0) throw errorOf(this.#core.failure(result), subject)
+    this.engine.touch()
+    return result
   }
 
   serve(options: ServiceOptions, service: Service): RunningService {
@@ -173,6 +242,21 @@ export class FullNode extends NodeImpl implements PeerNode {
       case 43:
         emit(this, 'bootstrap', { peers: body.number() })
         break
+      case 48:
+        emit(this, 'peer:trim', body.text())
+        break
+      case 49:
+        emit(this, 'peer:redial', {
+          peer: body.text(),
+          failures: body.number(),
+          after: body.number() / 1000,
+        })
+        break
+      case 50: {
+        const connection = this.connectionOf(body.number())
+        if (connection !== undefined) emit(this, 'peer:path', connection)
+        break
+      }
       case 70:
       case 71:
       case 72: {
@@ -183,6 +267,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   }
 
   protected override async onClosing(): Promise<void> {
+    this.#unfollow?.()
     if (this.#writer === undefined) return
     globalThis.removeEventListener?.('pagehide', this.#onHide)
     this.#flush()

@@ -10,10 +10,10 @@ import { dialErrorOf, endOf, errorOf } from './failures.js'
 import type { Host, Listening } from './host.js'
 import type {
   Connection,
+  DialOptions,
   DialTarget,
   MiniNode,
   NodeEvents,
-  OpenOptions,
   PeerInfo,
   Stream,
   StreamHandler,
@@ -77,12 +77,12 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
     this.engine.touch()
   }
 
-  dial(target: DialTarget, options?: AbortOptions): Promise<Connection>
-  dial(target: DialTarget, protocol: string | readonly string[], options?: OpenOptions): Promise<Stream>
+  dial(target: DialTarget, options?: DialOptions): Promise<Connection>
+  dial(target: DialTarget, protocol: string | readonly string[], options?: DialOptions): Promise<Stream>
   async dial(
     target: DialTarget,
-    second?: string | readonly string[] | AbortOptions,
-    third?: OpenOptions,
+    second?: string | readonly string[] | DialOptions,
+    third?: DialOptions,
   ): Promise<Connection | Stream> {
     if (typeof second !== 'string' && !isList(second)) return this.#connect(target, second)
     const protocols = protocolNames(second)
@@ -90,13 +90,13 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
     return connection.openStream(protocols, third)
   }
 
-  async #connect(target: DialTarget, options: AbortOptions | undefined): Promise<ConnectionImpl> {
+  async #connect(target: DialTarget, options: DialOptions | undefined): Promise<ConnectionImpl> {
     this.check()
     options?.signal?.throwIfAborted()
     const { core } = this.engine
     const targets = typeof target === 'string' ? [target] : target
     const text = targets.join('\n')
-    const dial = core.raw.dial(now(), text)
+    const dial = core.raw.dial(now(), text, options?.direct === true, options?.force === true)
     if (dial < 0) throw errorOf(core.failure(dial), text)
     const connected = deferred<ConnectionImpl>()
     this.#dials.set(dial, connected)
@@ -177,6 +177,10 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
 
   unref(timer: ReturnType<typeof setTimeout>): void {
     this.#host.unref(timer)
+  }
+
+  protected connectionOf(id: ConnectionId): Connection | undefined {
+    return this.#connections.get(id)
   }
 
   protected check(): void {
@@ -302,6 +306,6 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
   }
 }
 
-function isList(value: readonly string[] | AbortOptions | undefined): value is readonly string[] {
+function isList(value: readonly string[] | DialOptions | undefined): value is readonly string[] {
   return Array.isArray(value)
 }

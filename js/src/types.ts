@@ -77,6 +77,13 @@ export interface FullNodeOptions extends NodeOptions, LimitingOptions {
   /** How many peers to begin with. Default: 4. */
   readonly bootstrapTarget?: number
   /**
+   * With more than `highWater` connections the least valuable peers are let go,
+   * down to `lowWater`: neither those that are kept or protected nor who has come
+   * within the last minute. Default: 80 and 100 in pages and workers, 160 and 192
+   * in Node.
+   */
+  readonly connectionLimits?: { readonly lowWater: number; readonly highWater: number }
+  /**
    * Serves others as a circuit relay, with these limits. Only where others can
    * reach this node, in Node then. Default: false.
    */
@@ -97,6 +104,14 @@ export type WasmSource = string | URL | Response | ArrayBuffer | Uint8Array | We
 
 /** How streams are opened. */
 export interface OpenOptions extends AbortOptions {}
+
+/** How peers are dialed. */
+export interface DialOptions extends AbortOptions {
+  /** Takes no connection through a relay, be it there already. Default: false. */
+  readonly direct?: boolean
+  /** Tries addresses that failed a short while ago too, which are left alone otherwise. Default: false. */
+  readonly force?: boolean
+}
 
 /** What a protocol handler is: called with each stream that a remote opens. */
 export type StreamHandler = (stream: Stream) => void | Promise<void>
@@ -137,6 +152,12 @@ export interface NodeEvents extends RelayEvents {
   'peerstore:error': PeerStoreError
   /** Peers to begin with were dialed; so many are connected now. */
   bootstrap: { readonly peers: number }
+  /** There were too many connections: this peer, worth least, is let go. */
+  'peer:trim': PeerId
+  /** A kept peer is not connected; it is dialed again after so many milliseconds. */
+  'peer:redial': { readonly peer: PeerId; readonly failures: number; readonly after: number }
+  /** Of several connections to a peer this one is now the best: new streams use it. */
+  'peer:path': Connection
   /** A session of a service has opened. */
   'session:open': { readonly service: string; readonly session: ServiceSession }
   /** A session of a service is over. */
@@ -153,6 +174,48 @@ export interface NodeEvents extends RelayEvents {
 export interface PeerNode extends MiniNode, Limiting {
   /** What is known of peers. */
   readonly peerStore: PeerStore
+  /** The peers that are kept, connected or not. */
+  readonly kept: readonly PeerId[]
+
+  /**
+   * Keeps a connection to `peer` from now on: dials it at `addresses` and those
+   * that are known, and again whenever the connection is lost, for ever, with
+   * pauses that grow to a minute; at once when the page comes back to the
+   * foreground or online.
+   *
+   * @throws {InvalidAddressError} `peer` or an address cannot be read.
+   * @example
+   * ```ts
+   * node.keep(relay, ['/dns4/relay.example/tcp/443/tls/ws'])
+   * ```
+   */
+  keep(peer: PeerId, addresses?: readonly Multiaddr[]): void
+  /** Keeps it no longer; a connection that is there stays. Whether it was kept. */
+  release(peer: PeerId): boolean
+  /** Never lets `peer` go while there is a reason not to, of which this is one. */
+  protect(peer: PeerId, reason: string): void
+  /** Takes one reason back. */
+  unprotect(peer: PeerId, reason: string): void
+  /**
+   * Says what `peer` is worth when there are too many connections: the sum of its
+   * tags, whole numbers from 0 on, of which this is one. `peerStore` remembers it.
+   */
+  tag(peer: PeerId, name: string, value: number): void
+  /** Takes a tag back. */
+  untag(peer: PeerId, name: string): void
+  /** The smoothed round trip to `peer` in milliseconds, once it is measured. */
+  latency(peer: PeerId): number | undefined
+  /**
+   * Says that the program woke from a sleep: every peer is pinged and has two
+   * seconds to answer, and those that are kept or were lost are dialed at once.
+   * Pages and workers do it by themselves.
+   */
+  resumed(): void
+  /** Says that there is no network; as {@link PeerNode.resumed}. */
+  offline(): void
+  /** Says that there is a network again; as {@link PeerNode.resumed}. */
+  online(): void
+
   /**
    * Runs a protocol of messages for the life of the node: `service` has callbacks,
    * as an object or an instance of a class, and may make a handler for each session.
@@ -216,7 +279,7 @@ export interface MiniNode extends TypedEventTarget<NodeEvents>, AsyncDisposable 
    * })
    * ```
    */
-  dial(target: DialTarget, options?: AbortOptions): Promise<Connection>
+  dial(target: DialTarget, options?: DialOptions): Promise<Connection>
   /**
    * Connects to a peer and opens a stream for `protocol`; of several, for the
    * first that the remote speaks.
@@ -228,7 +291,7 @@ export interface MiniNode extends TypedEventTarget<NodeEvents>, AsyncDisposable 
    * await stream.write(new TextEncoder().encode('hello'))
    * ```
    */
-  dial(target: DialTarget, protocol: string | readonly string[], options?: OpenOptions): Promise<Stream>
+  dial(target: DialTarget, protocol: string | readonly string[], options?: DialOptions): Promise<Stream>
 
   /**
    * Takes the streams that remotes open for `protocol`. The handler owns the

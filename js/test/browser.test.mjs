@@ -8,7 +8,7 @@ import { build } from 'esbuild'
 import { chromium } from 'playwright-core'
 import { createNode } from 'polypeer'
 import { findChromium } from '../../scripts/chromium.mjs'
-import { MIB, server, transports, until } from './support.mjs'
+import { gate, MIB, server, transports, until } from './support.mjs'
 
 const flags = [
   '--no-sandbox',
@@ -169,6 +169,34 @@ describe('Chromium', { timeout: 180_000 }, () => {
     } finally {
       await relay.close()
     }
+  })
+
+  it('is connected again when its page wakes or is online', async (t) => {
+    const [, port] = /tcp\/(\d+)/.exec(node.addresses[0])
+    const way = await gate(t, Number(port))
+    await places.page('stay', `/ip4/127.0.0.1/tcp/${way.port}/ws/p2p/${node.peerId}`)
+    const happens = (expected) =>
+      page.waitForFunction((expected) => globalThis.stayed.log.join(' ') === expected, expected)
+
+    // The network goes: by itself nothing is dialed, as nobody asked to keep the peer.
+    way.cut()
+    await happens('open close')
+    await page.evaluate(() => globalThis.dispatchEvent(new Event('online')))
+    await happens('open close open')
+
+    // The network goes without a word.
+    way.mute()
+    await page.evaluate(() => document.dispatchEvent(new Event('resume')))
+    await happens('open close open close open')
+
+    // The page was put away whole, and with it its sockets.
+    way.cut()
+    await happens('open close open close open close')
+    await page.evaluate(() =>
+      globalThis.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })),
+    )
+    await happens('open close open close open close open')
+    await places.page('leave')
   })
 
   it('page and worker share an identity of one name', async () => {

@@ -1,5 +1,6 @@
 // What the tests share: nodes on loopback, protocols, bytes.
 import { createHash, randomBytes } from 'node:crypto'
+import { connect, createServer } from 'node:net'
 import { createNode } from 'polypeer'
 
 export const ECHO = '/echo/1.0.0'
@@ -69,6 +70,43 @@ export function events(target, type, count = 1) {
       resolve(seen)
     })
   })
+}
+
+/**
+ * A way to a port of this machine that can be cut, or go silent: what comes in
+ * over it after that is new and goes through.
+ */
+export async function gate(t, port) {
+  const sockets = new Set()
+  const listener = createServer((near) => {
+    const far = connect(port, '127.0.0.1')
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ]) {
+      sockets.add(from)
+      from.on('error', () => {}).pipe(to)
+      from.on('close', () => {
+        sockets.delete(from)
+        to.destroy()
+      })
+    }
+  })
+  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  const cut = () => {
+    for (const socket of sockets) socket.destroy()
+  }
+  t.after(() => {
+    cut()
+    listener.close()
+  })
+  return {
+    port: listener.address().port,
+    cut,
+    mute() {
+      for (const socket of sockets) socket.unpipe().pause()
+    },
+  }
 }
 
 /** Lets `ms` milliseconds of the event loop pass. */

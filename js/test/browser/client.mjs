@@ -124,6 +124,18 @@ export const actions = {
       return answered
     }),
 
+  // A node that stays, and what happens to its connections.
+  stay: async (address) => {
+    const node = await createNode()
+    const log = []
+    node.addEventListener('connection:open', () => log.push('open'))
+    node.addEventListener('connection:close', () => log.push('close'))
+    await node.dial(address)
+    globalThis.stayed = { node, log }
+  },
+
+  leave: () => globalThis.stayed.node.close(),
+
   identity: (name) => withNode({ keyStore: indexedDbKeyStore(name) }, (node) => node.peerId),
 
   // Streams opened, used, and given up at random moments, many at a time.

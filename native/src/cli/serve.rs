@@ -12,6 +12,7 @@ use polypeer::facade::Node;
 use polypeer::facade::platform::TransportError;
 use polypeer::node::{Config, Direction, Event};
 use polypeer::protocols::relay::{CircuitSummary, Limit, ServiceConfig};
+use polypeer::swarm::manager;
 use polypeer_native::service::{echo, perf, room};
 use polypeer_native::store::FileStore;
 use polypeer_native::{Native, Options, ServerCertificate, keys, raise_descriptor_limit};
@@ -50,6 +51,8 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     let mut config = Config::new(loaded.keypair);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     config.first_sequence = u64::try_from(since.as_millis()).unwrap_or_default();
+    // A server is there for those who come.
+    config.manager = manager::Config::server(config.max_connections);
     config.store.bootstrap.peers.clone_from(&arguments.bootstrap);
     config.store.bootstrap.public = arguments.public_bootstrap;
     config.store.bootstrap.remembered = REMEMBERED;

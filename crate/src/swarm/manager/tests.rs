@@ -183,6 +183,8 @@ fn peers_lost_by_a_sleep_are_dialed_once_even_if_nobody_asked_to_keep_them() {
     connect(&mut manager, at(602), 2, Outbound);
     lose(&mut manager, at(603), 2);
     assert_eq!(manager.poll_redial(at(603)), None);
+    manager.wake(at(604));
+    assert_eq!(manager.poll_redial(at(604)).map(|redial| redial.peer), Some(peer(2)));
     lose(&mut manager, at(700), 3);
     assert_eq!(manager.poll_redial(at(700)), None);
     manager.wake(at(700) + LOST_FOR);

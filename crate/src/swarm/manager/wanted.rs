@@ -268,13 +268,11 @@ impl Wanted {
         if now >= self.waking_until {
             return None;
         }
-        while let Some(Lost { peer, address, at }) = self.lost.pop_front() {
-            if now - at < LOST_FOR && self.redialed.insert(peer) {
-                let addresses = vec![address];
-                return Some(Redial { peer, addresses, instead_of: None, wanted: false });
-            }
-        }
-        None
+        self.lost.retain(|lost| now - lost.at < LOST_FOR);
+        let at = self.lost.iter().position(|lost| !self.redialed.contains(&lost.peer))?;
+        let Lost { peer, address, .. } = self.lost.remove(at)?;
+        self.redialed.insert(peer);
+        Some(Redial { peer, addresses: vec![address], instead_of: None, wanted: false })
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {

@@ -131,6 +131,7 @@ fn start() -> Node {
     let platform = Arc::new(Native::default());
     let keypair = Keypair::generate_ed25519(&mut Rng::from_seed(platform.seed()));
     let mut config = Config::new(keypair);
+    config.manager = polypeer::swarm::manager::Config::server(config.max_connections);
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     config.first_sequence = u64::try_from(time.as_millis()).unwrap_or_default();
     // As many connections as the benchmarks hold.
