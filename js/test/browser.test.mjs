@@ -171,33 +171,33 @@ describe('Chromium', { timeout: 180_000 }, () => {
     }
   })
 
-  it('is connected again when its page wakes or is online', async (t) => {
-    const [, port] = /tcp\/(\d+)/.exec(node.addresses[0])
-    const way = await gate(t, Number(port))
-    await places.page('stay', `/ip4/127.0.0.1/tcp/${way.port}/ws/p2p/${node.peerId}`)
-    const happens = (expected) =>
-      page.waitForFunction((expected) => globalThis.stayed.log.join(' ') === expected, expected)
-
-    // The network goes: by itself nothing is dialed, as nobody asked to keep the peer.
-    way.cut()
-    await happens('open close')
-    await page.evaluate(() => globalThis.dispatchEvent(new Event('online')))
-    await happens('open close open')
-
-    // The network goes without a word.
-    way.mute()
-    await page.evaluate(() => document.dispatchEvent(new Event('resume')))
-    await happens('open close open close open')
-
-    // The page was put away whole, and with it its sockets.
-    way.cut()
-    await happens('open close open close open close')
-    await page.evaluate(() =>
+  const wakings = {
+    'is online': () => globalThis.dispatchEvent(new Event('online')),
+    'is resumed': () => document.dispatchEvent(new Event('resume')),
+    'comes back from the cache': () =>
       globalThis.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })),
-    )
-    await happens('open close open close open close open')
-    await places.page('leave')
-  })
+  }
+  for (const [name, wake] of Object.entries(wakings)) {
+    it(`is connected again when its page ${name}`, async (t) => {
+      const [, port] = /tcp\/(\d+)/.exec(node.addresses[0])
+      const happens = (expected) =>
+        page.waitForFunction((expected) => globalThis.stayed.log.join(' ') === expected, expected)
+      for (const silently of [false, true]) {
+        const way = await gate(t, Number(port))
+        await places.page('stay', `/ip4/127.0.0.1/tcp/${way.port}/ws/p2p/${node.peerId}`)
+        if (silently) {
+          way.mute()
+        } else {
+          // By itself nothing is dialed: nobody asked to keep the peer.
+          way.cut()
+          await happens('open close')
+        }
+        await page.evaluate(wake)
+        await happens('open close open')
+        await places.page('leave')
+      }
+    })
+  }
 
   it('page and worker share an identity of one name', async () => {
     assert.equal(await places.page('identity', 'kept'), await places.worker('identity', 'kept'))
