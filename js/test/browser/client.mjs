@@ -63,8 +63,12 @@ export const actions = {
     withNode({}, async (node) => {
       const done = new Promise((resolve) => {
         const echo = async (stream) => {
+          const { connection } = stream
+          const left = new Promise((leave) => connection.addEventListener('close', leave))
           await stream.readable.pipeTo(stream.writable)
-          resolve(stream.connection.remoteAddress)
+          // The other has all of it when it goes.
+          await left
+          resolve(connection.remoteAddress)
         }
         node.handle(ECHO, echo)
       })
