@@ -13,6 +13,8 @@ mod config;
 mod error;
 mod message;
 mod service;
+#[cfg(test)]
+mod tests;
 mod voucher;
 
 use crate::address::{Multiaddr, Protocol};
