@@ -79,6 +79,7 @@ async fn two_thousand_slow_handshakes_keep_no_honest_peer_out() {
         let connection = honest.dial(address.clone()).await.expect("it is let in");
         slowest = slowest.max(start.elapsed());
         connection.ping().await.unwrap();
+        assert!(connection.traffic().await.unwrap().bytes_in > 0);
         honest.close().await;
     }
     println!("the slowest of 10 dials beside {SOCKETS} slow handshakes took {slowest:?}");

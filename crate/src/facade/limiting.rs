@@ -1,11 +1,13 @@
 //! Filters, rates and figures of a running peer.
 
+use futures::channel::oneshot;
+
 use crate::node::{Direction, PeerStats, Stats};
 use crate::swarm::gate::{Subject, Verdict};
-use crate::swarm::meter::{Of, Rates};
+use crate::swarm::meter::{Of, Rates, Traffic};
 
 use super::brain::Command;
-use super::{Node, NodeClosed};
+use super::{Connection, Node, NodeClosed};
 
 impl Node {
     /// What the peer does and holds now, to be printed or watched.
@@ -45,6 +47,21 @@ impl Node {
             }))
         })
         .await
+    }
+}
+
+impl Connection {
+    /// The bytes that its transport carries; `None` once it is over.
+    pub async fn traffic(&self) -> Option<Traffic> {
+        let (reply, answer) = oneshot::channel();
+        let id = self.id;
+        let look = move |node: &mut crate::node::Node, now| {
+            // Whoever asked may have gone.
+            let _ = reply.send(node.traffic(now, id));
+        };
+        // Without a brain the sender is dropped, which the answer tells.
+        let _ = self.commands.unbounded_send(Command::Use(Box::new(look)));
+        answer.await.ok().flatten()
     }
 }
 
