@@ -74,7 +74,8 @@ function adapt(stream) {
     chunks.push(data.subarray())
     wake()
   })
-  stream.addEventListener('remoteCloseWrite', () => {
+  // Not `remoteCloseWrite`, which comes before what is still to be read.
+  stream.addEventListener('end', () => {
     ended = true
     wake()
   })
