@@ -60,7 +60,7 @@ export class ConnectionImpl extends TypedTarget implements Connection {
     // One protocol that the remote told us it speaks: no need to wait for its
     // word, what is written now travels with the question.
     if (proposed.length === 1 && this.info?.protocols.includes(stream.protocol) === true) {
-      opened.promise.catch(() => {})
+      stream.agreeing(opened.promise)
       return stream
     }
     return abortable(opened.promise, options?.signal, (reason) => {

@@ -26,6 +26,8 @@ export class StreamImpl implements Stream {
   /** The last of the writes under way; each waits for the one before. */
   #writing: Promise<void> | undefined
   #room: Deferred<void> | undefined
+  /** Settles when the remote has taken the protocol, or not. */
+  #agreement: Promise<void> | undefined
   #remoteFinished = false
   #finished = false
   #closing = false
@@ -156,7 +158,7 @@ export class StreamImpl implements Stream {
     if (this.#closing) return this.#writing
     if (this.#failed) throw this.#error
     this.#closing = true
-    const before = this.#writing
+    const before = this.#agreement ?? this.#writing
     const finish = (): void => {
       if (this.#failed) throw this.#error
       this.#engine.core.raw.finish(this.connection.id, this.id)
@@ -165,8 +167,20 @@ export class StreamImpl implements Stream {
       this.#settle()
     }
     if (before === undefined) return finish()
-    this.#writing = before.then(finish)
+    this.#writing = Promise.all([before, this.#writing]).then(finish)
     return this.#writing
+  }
+
+  /**
+   * The stream is used before the remote has taken its protocol. What is written
+   * goes at once, but the end waits for the remote's word: js-libp2p (3.4) loses
+   * what comes together with its proposal and its end.
+   */
+  agreeing(opened: Promise<unknown>): void {
+    const agreed = (): void => {
+      this.#agreement = undefined
+    }
+    this.#agreement = opened.then(agreed, agreed)
   }
 
   async close(): Promise<void> {
