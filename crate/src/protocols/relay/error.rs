@@ -12,7 +12,9 @@ pub enum RelayError {
     #[error("{0}")]
     Refused(Status),
     /// The address is not that of a circuit through one relay.
-    #[error("the address is not that of a circuit through one relay")]
+    #[error(
+        "the address names no relay: it ends in /p2p/RELAY/p2p-circuit, with /p2p/PEER behind it to dial"
+    )]
     Address,
     /// The relay could not be reached.
     #[error("the relay could not be reached: {0}")]
