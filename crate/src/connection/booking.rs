@@ -95,7 +95,7 @@ mod booked {
 /// The books of a build without them.
 #[cfg(not(feature = "limits"))]
 #[derive(Default)]
-pub(super) struct Booking;
+pub(super) struct Booking {}
 
 #[cfg(not(feature = "limits"))]
 impl Booking {

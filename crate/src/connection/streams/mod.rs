@@ -122,15 +122,16 @@ impl Streams {
         let dialer = Dialer::new(protocols.clone(), &mut hello).map_err(StreamError::Negotiate)?;
         let lazy = dialer.lazy().is_some();
         let id = self.yamux.open().map_err(StreamError::Limit)?;
-        if let (true, Some(name)) = (lazy, protocols.first()) {
-            if let Some(handler) = self.handlers.get(name) {
-                set_weight(&mut self.yamux, id, *handler);
-            }
-            #[cfg(feature = "limits")]
-            if let Err(limit) = assign(&mut self.yamux, id, name) {
-                self.reset(id);
-                return Err(StreamError::Limit(limit));
-            }
+        let sure = protocols.first().filter(|_| lazy);
+        if let Some(handler) = sure.and_then(|name| self.handlers.get(name)) {
+            set_weight(&mut self.yamux, id, *handler);
+        }
+        #[cfg(feature = "limits")]
+        if let Some(name) = sure
+            && let Err(limit) = assign(&mut self.yamux, id, name)
+        {
+            self.reset(id);
+            return Err(StreamError::Limit(limit));
         }
         write_all(&mut self.yamux, id, &hello);
         let negotiation = Negotiation::Dialer { dialer, lazy, finish: false, protocols };

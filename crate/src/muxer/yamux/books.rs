@@ -228,14 +228,14 @@ mod unbooked {
     use crate::time::Instant;
 
     #[derive(Debug, Default)]
-    pub(in super::super) struct Books;
+    pub(in super::super) struct Books {}
 
     #[derive(Debug, Default)]
-    pub(in super::super) struct Booking;
+    pub(in super::super) struct Booking {}
 
     impl Books {
         pub(in super::super) fn stream(&self, _: bool) -> Result<Booking, OpenError> {
-            Ok(Booking)
+            Ok(Booking {})
         }
 
         pub(in super::super) fn cover(&mut self, _: usize) -> bool {
