@@ -24,6 +24,8 @@ pub mod service;
 pub mod sim;
 pub mod swarm;
 pub mod time;
+#[cfg(feature = "webrtc")]
+pub mod webrtc;
 pub mod wire;
 
 pub use address::Multiaddr;

@@ -18,6 +18,8 @@ mod relay;
 mod service;
 #[cfg(feature = "full")]
 mod store;
+#[cfg(feature = "full")]
+mod webrtc;
 
 use std::fmt::Display;
 use std::sync::Arc;

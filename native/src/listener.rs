@@ -105,7 +105,7 @@ impl Listener for TcpListener {
             match &mut self.handshakes {
                 None => {
                     let io: Box<dyn Io> = Box::new(Compat(stream));
-                    return Poll::Ready(Ok(Link { io, local, remote: address }));
+                    return Poll::Ready(Ok(Link::new(io, local, address)));
                 }
                 Some(handshakes) => handshakes.start(stream, remote, local, address),
             }
@@ -124,7 +124,7 @@ impl Handshakes {
             )
             .await
             .unwrap_or_else(|_| Err(TransportError::TimedOut { address: remote.clone() }))?;
-            Ok(Link { io, local, remote })
+            Ok(Link::new(io, local, remote))
         });
         self.ages.push_back((task.id(), from.ip(), task));
     }

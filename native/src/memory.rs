@@ -38,13 +38,12 @@ pub(crate) fn dial(port: u64) -> Result<Link, TransportError> {
     let (ours, theirs) = tokio::io::duplex(LINK_BUFFER);
     // The dialing end has no port of its own.
     let nowhere = memory(0);
-    let link =
-        Link { io: Box::new(Compat(theirs)), local: address.clone(), remote: nowhere.clone() };
+    let link = Link::new(Box::new(Compat(theirs)), address.clone(), nowhere.clone());
     listener.try_send(link).map_err(|error| match error {
         mpsc::error::TrySendError::Full(_) => refused(io::ErrorKind::ResourceBusy),
         mpsc::error::TrySendError::Closed(_) => refused(io::ErrorKind::ConnectionRefused),
     })?;
-    Ok(Link { io: Box::new(Compat(ours)), local: nowhere, remote: address })
+    Ok(Link::new(Box::new(Compat(ours)), nowhere, address))
 }
 
 /// A listener on a port of the process.

@@ -196,7 +196,7 @@ impl Inner {
                 Box::new(upgrade(stream, host, &remote).await?)
             }
         };
-        Ok(Link { io, local, remote })
+        Ok(Link::new(io, local, remote))
     }
 
     async fn secure<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(

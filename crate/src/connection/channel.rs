@@ -1,5 +1,8 @@
 //! The secure channel: ciphertext frames from the wire in, plaintext out, and back.
 
+use core::time::Duration;
+
+use crate::muxer::yamux;
 use crate::security::TAG;
 use crate::security::noise::{LENGTH, MAX_PLAINTEXT, Opener, Sealer, frame_length};
 use crate::wire::Buffer;
@@ -21,11 +24,45 @@ pub(super) enum Channel {
     /// No protection at all, for tests and closed networks.
     #[cfg_attr(not(feature = "plaintext"), expect(dead_code))]
     Plaintext,
+    /// Data channels, which the host's DTLS protects.
+    #[cfg(feature = "webrtc")]
+    Data(Box<crate::webrtc::Channels>),
 }
 
 impl Channel {
     pub(super) fn noise(sealer: Sealer, opener: Opener) -> Self {
         Self::Noise { sealer: Box::new(sealer), opener: Box::new(opener), partial: Buffer::new() }
+    }
+
+    /// The muxer's settings, as the channel wants them.
+    pub(super) fn muxer_config(&self, config: &yamux::Config) -> yamux::Config {
+        #[cfg_attr(not(feature = "webrtc"), expect(unused_mut))]
+        let mut config = config.clone();
+        #[cfg(feature = "webrtc")]
+        if matches!(self, Self::Data(_)) {
+            config.max_frame = config.max_frame.min(crate::webrtc::MAX_FRAME);
+            config.max_outbound_streams =
+                config.max_outbound_streams.min(crate::webrtc::MAX_CHANNELS);
+        }
+        config
+    }
+
+    /// Whether [`Channel::transmit`] has something that is not the source's.
+    pub(super) fn wants_transmit(&self) -> bool {
+        match self {
+            #[cfg(feature = "webrtc")]
+            Self::Data(channels) => channels.wants_transmit(),
+            _ => false,
+        }
+    }
+
+    /// The round trip, if it is measured below.
+    pub(super) fn rtt(&self) -> Option<Duration> {
+        match self {
+            #[cfg(feature = "webrtc")]
+            Self::Data(channels) => channels.rtt(),
+            _ => None,
+        }
     }
 
     /// Opens every frame that `bytes` completes, in place, and hands its plaintext on.
@@ -34,6 +71,12 @@ impl Channel {
         mut bytes: &mut [u8],
         sink: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        #[cfg(feature = "webrtc")]
+        if let Self::Data(channels) = self {
+            let mut frames = Vec::new();
+            channels.receive(bytes, &mut frames);
+            return sink(&frames);
+        }
         let Self::Noise { opener, partial, .. } = self else { return sink(bytes) };
         while !bytes.is_empty() {
             let whole = frame_length(bytes).filter(|length| *length <= bytes.len());
@@ -70,6 +113,10 @@ impl Channel {
         source: &mut dyn FnMut(&mut Vec<u8>, usize) -> usize,
     ) -> Result<usize, Error> {
         let start = out.len();
+        #[cfg(feature = "webrtc")]
+        if let Self::Data(channels) = self {
+            return Ok(channels.transmit(out, budget, source));
+        }
         let Self::Noise { sealer, .. } = self else {
             source(out, budget);
             return Ok(out.len() - start);

@@ -41,6 +41,10 @@ pub enum Error {
     /// before it had proved who it is.
     #[error("the remote sent too much before the handshake ended")]
     HandshakeTooLarge,
+    /// Data channels cannot carry a private network: use TCP or WebSocket.
+    #[cfg(feature = "webrtc")]
+    #[error("a private network does not go over WebRTC")]
+    NotPrivate,
     /// The transport under the connection ended or failed; the host tells why.
     #[error("transport closed: {0}")]
     Transport(String),

@@ -36,6 +36,31 @@ impl Established {
         self.streams.yamux.go_away(0);
     }
 
+    /// Whether there is something to send now.
+    pub(super) fn wants_transmit(&self) -> bool {
+        self.channel.wants_transmit() || self.streams.yamux.wants_transmit()
+    }
+
+    /// Whether there is something to send, now or when limits allow it.
+    pub(super) fn will_transmit(&self) -> bool {
+        self.channel.wants_transmit() || self.streams.yamux.will_transmit()
+    }
+
+    /// The smoothed round trip, as what lies below or the muxer has measured it.
+    pub(super) fn rtt(&self) -> Option<Duration> {
+        self.channel.rtt().or_else(|| self.streams.yamux.rtt())
+    }
+
+    /// Gives the muxer what sending has brought about.
+    #[cfg(feature = "webrtc")]
+    pub(super) fn reflect(&mut self, now: Instant) -> Result<(), Error> {
+        if let Channel::Data(channels) = &mut self.channel {
+            let frames = channels.take_frames();
+            self.streams.yamux.receive(now, &frames)?;
+        }
+        Ok(())
+    }
+
     /// When a connection that is drained is to be closed.
     pub(super) fn drained_at(&self) -> Option<Instant> {
         let since = self.draining.filter(|_| !self.closing)?;
@@ -46,6 +71,10 @@ impl Established {
         let Self { channel, streams, muxer_answer, .. } = self;
         let result = channel
             .receive(bytes, &mut |plain| Self::demultiplex(streams, muxer_answer, now, plain));
+        #[cfg(all(feature = "manager", feature = "webrtc"))]
+        {
+            self.streams.rtt = self.channel.rtt();
+        }
         self.streams.process(now);
         result
     }

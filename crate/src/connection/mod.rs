@@ -14,11 +14,14 @@
 //! and so are early timeouts.
 
 mod booking;
+mod carrier;
 mod channel;
 mod config;
 mod error;
 mod established;
 mod message;
+#[cfg(feature = "webrtc")]
+mod over;
 mod streams;
 mod upgrade;
 
@@ -36,6 +39,7 @@ use crate::wire::Buffer;
 pub use crate::muxer::yamux::{Read, StreamId, WriteError};
 pub use crate::security::Role;
 pub use crate::security::noise::VerifyRequest;
+pub use carrier::Carrier;
 pub use config::{Config, Security};
 pub use error::{Error, StreamError};
 pub use established::{DRAIN_GRACE, DRAIN_LIMIT};
@@ -92,20 +96,32 @@ impl Connection {
             .pre_shared_key
             .as_ref()
             .map(|key| Box::new(Cipher::new(key, &mut rng, &mut nonce)));
-        let (state, failed) = match Upgrade::new(config.clone(), role, expected, rng, &mut out) {
+        let upgrade = Upgrade::new(config.clone(), role, expected, rng, &mut out);
+        let mut connection = Self::upgrading((config, handlers, role), upgrade, deadline, &out);
+        (connection.private, connection.nonce) = (private, nonce);
+        connection
+    }
+
+    fn upgrading(
+        (config, handlers, role): (Arc<Config>, Arc<Handlers>, Role),
+        upgrade: Result<Upgrade, Error>,
+        deadline: Instant,
+        said: &[u8],
+    ) -> Self {
+        let (state, failed) = match upgrade {
             Ok(upgrade) => (State::Upgrading { upgrade: Box::new(upgrade), deadline }, None),
             Err(error) => (State::Closed, Some(error)),
         };
-        let mut buffer = Buffer::new();
-        buffer.push(&out);
+        let mut out = Buffer::new();
+        out.push(said);
         Self {
             config,
             handlers,
             role,
-            private,
-            nonce,
+            private: None,
+            nonce: Vec::new(),
             state,
-            out: buffer,
+            out,
             verify: None,
             established: None,
             failed,
@@ -170,8 +186,7 @@ impl Connection {
     }
 
     fn establish(&mut self, now: Instant, upgraded: Upgraded) -> Result<(), Error> {
-        let Upgraded { channel, remote, muxer_answer, mut rest, plain } = upgraded;
-        let peer = remote.peer_id();
+        let Upgraded { channel, peer, muxer_answer, mut rest, plain } = upgraded;
         self.booking.authenticated(peer)?;
         self.established = Some(peer);
         let role = match self.role {
@@ -179,7 +194,7 @@ impl Connection {
             Role::Responder => yamux::Role::Server,
         };
         #[cfg_attr(not(feature = "limits"), expect(unused_mut))]
-        let mut yamux = Yamux::new(self.config.yamux.clone(), role, now);
+        let mut yamux = Yamux::new(channel.muxer_config(&self.config.yamux), role, now);
         #[cfg(feature = "limits")]
         if let Some(scope) = &self.booking.scope {
             yamux.set_scope(scope.clone());
@@ -249,7 +264,9 @@ impl Connection {
             let left = budget.saturating_sub(out.len() - start);
             let result = channel
                 .transmit(out, left, &mut |out, budget| streams.yamux.transmit(now, out, budget));
-            streams.process(now);
+            #[cfg(feature = "webrtc")]
+            let result = result.and(established.reflect(now));
+            established.streams.process(now);
             if let Err(error) = result {
                 self.fail(error);
             }
@@ -424,7 +441,7 @@ impl Connection {
         let has_something = !self.nonce.is_empty()
             || !self.out.is_empty()
             || matches!(&self.state, State::Established(established)
-                if established.streams.yamux.wants_transmit());
+                if established.wants_transmit());
         has_something && self.booking.may_send()
     }
 
@@ -434,9 +451,7 @@ impl Connection {
         match &self.state {
             State::Closed => true,
             State::Established(established) => {
-                established.closing
-                    && self.out.is_empty()
-                    && !established.streams.yamux.will_transmit()
+                established.closing && self.out.is_empty() && !established.will_transmit()
             }
             State::Upgrading { .. } => false,
         }
@@ -453,7 +468,7 @@ impl Connection {
     /// The smoothed round trip as the muxer measures it, if it has.
     pub fn rtt(&self) -> Option<Duration> {
         match &self.state {
-            State::Established(established) => established.streams.yamux.rtt(),
+            State::Established(established) => established.rtt(),
             _ => None,
         }
     }

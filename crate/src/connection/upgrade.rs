@@ -36,13 +36,24 @@ pub(super) enum Progress {
 /// What a finished upgrade hands over.
 pub(super) struct Upgraded {
     pub(super) channel: Channel,
-    pub(super) remote: PublicKey,
+    pub(super) peer: PeerId,
     /// The answer to our muxer proposal, if it is still to come.
     pub(super) muxer_answer: Option<Dialer>,
     /// Bytes off the wire that belong to the channel.
     pub(super) rest: Vec<u8>,
     /// Plaintext that came behind the muxer's negotiation.
     pub(super) plain: Vec<u8>,
+}
+
+#[cfg(feature = "webrtc")]
+impl Upgraded {
+    pub(super) fn over_channels(
+        channels: Box<crate::webrtc::Channels>,
+        peer: PeerId,
+        rest: Vec<u8>,
+    ) -> Self {
+        Self { channel: Channel::Data(channels), peer, muxer_answer: None, rest, plain: Vec::new() }
+    }
 }
 
 pub(super) struct Upgrade {
@@ -54,6 +65,9 @@ pub(super) struct Upgrade {
     input: Buffer,
     /// The host is verifying a signature.
     verifying: bool,
+    /// The data channels below, if these are what lies there.
+    #[cfg(feature = "webrtc")]
+    channels: Option<Box<crate::webrtc::Channels>>,
 }
 
 enum Stage {
@@ -99,6 +113,8 @@ impl Upgrade {
             stage: Stage::Over,
             input: Buffer::new(),
             verifying: false,
+            #[cfg(feature = "webrtc")]
+            channels: None,
         };
         upgrade.stage = match role {
             Role::Responder => Stage::Security(Negotiation::Listener(Listener::new()), None),
@@ -114,14 +130,70 @@ impl Upgrade {
         Ok(upgrade)
     }
 
+    /// Starts over data channels, with no security to negotiate: who listens begins
+    /// the handshake (webrtc/webrtc-direct.md, "Connection Security").
+    #[cfg(feature = "webrtc")]
+    pub(super) fn over_channels(
+        config: Arc<Config>,
+        (role, prologue): (Role, Vec<u8>),
+        expected: Option<PeerId>,
+        rng: Rng,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, Error> {
+        let mut upgrade = Self {
+            config,
+            role,
+            expected,
+            rng,
+            stage: Stage::Over,
+            input: Buffer::new(),
+            verifying: false,
+            channels: Some(Box::new(crate::webrtc::Channels::new(role))),
+        };
+        let role = match role {
+            Role::Initiator => Role::Responder,
+            Role::Responder => Role::Initiator,
+        };
+        let mut said = Vec::new();
+        upgrade.stage = Stage::Handshake(upgrade.noise((role, prologue), Vec::new(), &mut said)?);
+        crate::webrtc::write_handshake(&said, out);
+        Ok(upgrade)
+    }
+
     pub(super) fn receive(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
-        self.input.push(bytes);
-        let progress = self.advance(out)?;
+        let early = self.hear(bytes);
+        let progress = self.said(out, Self::advance)?;
         // Only what is left counts: all of a large chunk may have been of use.
-        if self.input.len() > MAX_HANDSHAKE_BYTES {
+        if self.input.len() + early > MAX_HANDSHAKE_BYTES {
             return Err(Error::HandshakeTooLarge);
         }
         Ok(progress)
+    }
+
+    /// Takes bytes of the handshake off the carrier; returns how many others wait.
+    fn hear(&mut self, bytes: &[u8]) -> usize {
+        #[cfg(feature = "webrtc")]
+        if let Some(channels) = &mut self.channels {
+            return channels.receive_handshake(bytes, &mut self.input);
+        }
+        self.input.push(bytes);
+        0
+    }
+
+    /// What `step` says goes to `out` as the carrier wants it.
+    fn said(
+        &mut self,
+        out: &mut Vec<u8>,
+        step: impl FnOnce(&mut Self, &mut Vec<u8>) -> Result<Progress, Error>,
+    ) -> Result<Progress, Error> {
+        #[cfg(feature = "webrtc")]
+        if self.channels.is_some() {
+            let mut said = Vec::new();
+            let progress = step(self, &mut said)?;
+            crate::webrtc::write_handshake(&said, out);
+            return Ok(progress);
+        }
+        step(self, out)
     }
 
     /// Whether more bytes can be of use now.
@@ -141,14 +213,16 @@ impl Upgrade {
     /// The host's verdict on the signature that [`Progress::Verify`] named.
     pub(super) fn verified(&mut self, good: bool, out: &mut Vec<u8>) -> Result<Progress, Error> {
         self.verifying = false;
-        let step = match &mut self.stage {
-            Stage::Handshake(Handshake::Noise(noise)) => noise.verified(good, out)?,
-            _ => return Ok(Progress::Pending),
-        };
-        match self.noise_step(step, out)? {
-            Some(progress) => Ok(progress),
-            None => self.advance(out),
-        }
+        self.said(out, |upgrade, out| {
+            let step = match &mut upgrade.stage {
+                Stage::Handshake(Handshake::Noise(noise)) => noise.verified(good, out)?,
+                _ => return Ok(Progress::Pending),
+            };
+            match upgrade.noise_step(step, out)? {
+                Some(progress) => Ok(progress),
+                None => upgrade.advance(out),
+            }
+        })
     }
 
     fn advance(&mut self, out: &mut Vec<u8>) -> Result<Progress, Error> {
@@ -229,19 +303,7 @@ impl Upgrade {
 
     fn handshake(&mut self, security: Security, out: &mut Vec<u8>) -> Result<Handshake, Error> {
         Ok(match security {
-            Security::Noise => Handshake::Noise(Box::new(noise::Handshake::new(
-                noise::Config {
-                    keypair: self.config.keypair.clone(),
-                    role: self.role,
-                    expected: self.expected,
-                    muxers: vec![YAMUX.into()],
-                    certhashes: Vec::new(),
-                    prologue: Vec::new(),
-                    ciphers: self.config.ciphers.clone(),
-                    rng: self.rng.fork(),
-                },
-                out,
-            )?)),
+            Security::Noise => self.noise((self.role, Vec::new()), vec![YAMUX.into()], out)?,
             #[cfg(feature = "plaintext")]
             Security::Plaintext => Handshake::Plaintext(Box::new(plaintext::Handshake::new(
                 &self.config.keypair.public(),
@@ -249,6 +311,25 @@ impl Upgrade {
                 out,
             ))),
         })
+    }
+
+    fn noise(
+        &mut self,
+        (role, prologue): (Role, Vec<u8>),
+        muxers: Vec<Name>,
+        out: &mut Vec<u8>,
+    ) -> Result<Handshake, Error> {
+        let config = noise::Config {
+            keypair: self.config.keypair.clone(),
+            role,
+            expected: self.expected,
+            muxers,
+            certhashes: Vec::new(),
+            prologue,
+            ciphers: self.config.ciphers.clone(),
+            rng: self.rng.fork(),
+        };
+        Ok(Handshake::Noise(Box::new(noise::Handshake::new(config, out)?)))
     }
 
     fn noise_step(
@@ -261,6 +342,15 @@ impl Upgrade {
             noise::Step::Verify(request) => {
                 self.verifying = true;
                 Ok(Some(Progress::Verify(request)))
+            }
+            #[cfg(feature = "webrtc")]
+            noise::Step::Done(secured) if self.channels.is_some() => {
+                self.stage = Stage::Over;
+                Ok(self.channels.take().map(|mut channels| {
+                    let rest = channels.handshake_done();
+                    let peer = secured.remote.peer_id();
+                    Progress::Done(Box::new(Upgraded::over_channels(channels, peer, rest)))
+                }))
             }
             noise::Step::Done(secured) => {
                 let channel = Channel::noise(secured.sealer, secured.opener);
@@ -301,7 +391,7 @@ impl Upgrade {
         let rest = self.input.as_slice().to_vec();
         self.input.clear();
         let plain = Vec::new();
-        let upgraded = Upgraded { channel, remote, muxer_answer, rest, plain };
+        let upgraded = Upgraded { channel, peer: remote.peer_id(), muxer_answer, rest, plain };
         Ok(Some(Progress::Done(Box::new(upgraded))))
     }
 
@@ -312,8 +402,8 @@ impl Upgrade {
             return Progress::Pending;
         };
         let plain = plain.as_slice().to_vec();
-        let rest = Vec::new();
-        Progress::Done(Box::new(Upgraded { channel, remote, muxer_answer: None, rest, plain }))
+        let (peer, rest) = (remote.peer_id(), Vec::new());
+        Progress::Done(Box::new(Upgraded { channel, peer, muxer_answer: None, rest, plain }))
     }
 }
 

@@ -277,7 +277,8 @@ impl Brain {
                     self.node.dial_failed(now, id, denied.to_string());
                 }
                 Ok(link) => {
-                    if let Some(machine) = self.node.connected(now, id) {
+                    let carrier = link.carrier.clone();
+                    if let Some(machine) = self.node.connected_over(now, id, carrier) {
                         self.start(id, machine, link, Direction::Outbound);
                     }
                 }
@@ -301,7 +302,8 @@ impl Brain {
                 continue;
             }
             // A refused link is dropped, which closes it.
-            if let Ok((id, machine)) = self.node.accepted(now, link.remote.clone()) {
+            let (remote, carrier) = (link.remote.clone(), link.carrier.clone());
+            if let Ok((id, machine)) = self.node.accepted_over(now, remote, carrier) {
                 self.start(id, machine, link, Direction::Inbound);
             }
         }

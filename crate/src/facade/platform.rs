@@ -13,6 +13,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 
 use crate::Instant;
 use crate::address::Multiaddr;
+use crate::connection::Carrier;
 use crate::security::{Ciphers, RustCrypto};
 
 /// `Send` where tasks move between threads; nothing in a page, where they do not.
@@ -96,7 +97,7 @@ pub trait Listener: MaybeSend + Unpin {
     fn set_filters(&mut self, _filters: Arc<crate::swarm::gate::Filters>) {}
 }
 
-/// An open byte link, not yet secured or multiplexed by us.
+/// An open link, not yet secured or multiplexed by us.
 pub struct Link {
     /// The bytes, both ways, in order.
     pub io: Box<dyn Io>,
@@ -104,6 +105,15 @@ pub struct Link {
     pub local: Multiaddr,
     /// The other end, names resolved, without `/p2p`.
     pub remote: Multiaddr,
+    /// What the bytes are: the connection's, or records of data channels.
+    pub carrier: Carrier,
+}
+
+impl Link {
+    /// A link of bytes.
+    pub fn new(io: Box<dyn Io>, local: Multiaddr, remote: Multiaddr) -> Self {
+        Self { io, local, remote, carrier: Carrier::Bytes }
+    }
 }
 
 impl std::fmt::Debug for Link {

@@ -64,7 +64,7 @@ impl Brain {
         // Dropped, the stream is reset.
         let Some((remote, direction)) = self.node.link(id) else { return };
         let Some(machine) = self.node.tunnelled(now, id) else { return };
-        let link = Link { io: Box::new(io), local: Multiaddr::empty(), remote };
+        let link = Link::new(Box::new(io), Multiaddr::empty(), remote);
         self.start(id, machine, link, direction);
     }
 

@@ -1,7 +1,7 @@
 //! How the node dials: what [`Dials`](crate::swarm::dial::Dials) wants, carried out.
 
 use crate::address::Multiaddr;
-use crate::connection::{Connection, Role};
+use crate::connection::{Carrier, Connection, Role};
 use crate::identity::PeerId;
 use crate::swarm::DialOptions;
 use crate::swarm::dial::Outcome;
@@ -133,13 +133,23 @@ impl Node {
     /// The transport that [`Output::Dial`] asked for is open. Returns the
     /// connection to drive, or `None` if it is not wanted any more: close it.
     pub fn connected(&mut self, now: Instant, id: ConnectionId) -> Option<Connection> {
+        self.connected_over(now, id, Carrier::Bytes)
+    }
+
+    /// As [`Node::connected`], over something else than bytes.
+    pub fn connected_over(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        carrier: Carrier,
+    ) -> Option<Connection> {
         let link = self.links.get(&id)?;
         let mut expected = link.remote.peer_id();
         if let Some(key) = link.dial {
             expected = expected.or_else(|| self.dials.peer(key));
             self.dials.opened(now, key, id);
         }
-        Some(self.connection(now, id, Role::Initiator, expected))
+        Some(self.connection(now, id, (Role::Initiator, carrier), expected))
     }
 
     /// The transport that [`Output::Dial`] asked for cannot be had.

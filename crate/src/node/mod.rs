@@ -29,7 +29,7 @@ use std::sync::Arc;
 use crate::address::Multiaddr;
 use crate::collections::{Map, Set};
 use crate::connection::{
-    self, Connection, Handler, Handlers, Owner, Role, StreamId, ToConnection, ToNode,
+    self, Carrier, Connection, Handler, Handlers, Owner, Role, StreamId, ToConnection, ToNode,
 };
 use crate::identity::PeerId;
 use crate::negotiate::Name;
@@ -194,8 +194,18 @@ impl Node {
         now: Instant,
         remote: Multiaddr,
     ) -> Result<(ConnectionId, Connection), Refused> {
+        self.accepted_over(now, remote, Carrier::Bytes)
+    }
+
+    /// As [`Node::accepted`], over something else than bytes.
+    pub fn accepted_over(
+        &mut self,
+        now: Instant,
+        remote: Multiaddr,
+        carrier: Carrier,
+    ) -> Result<(ConnectionId, Connection), Refused> {
         let id = self.make_room(now, remote)?;
-        Ok((id, self.connection(now, id, Role::Responder, None)))
+        Ok((id, self.connection(now, id, (Role::Responder, carrier), None)))
     }
 
     /// Room for an inbound connection.
@@ -382,16 +392,24 @@ impl Node {
         &mut self,
         now: Instant,
         id: ConnectionId,
-        role: Role,
+        (role, carrier): (Role, Carrier),
         expected: Option<PeerId>,
     ) -> Connection {
         let (config, handlers) = (self.connection_config.clone(), self.handlers.clone());
+        let rng = self.rng.fork();
+        #[cfg(not(feature = "webrtc"))]
+        let Carrier::Bytes = carrier;
+        #[cfg(not(feature = "webrtc"))]
+        let mut connection = Connection::new(config, handlers, role, expected, rng, now);
+        #[cfg(feature = "webrtc")]
         let mut connection =
-            Connection::new(config, handlers, role, expected, self.rng.fork(), now);
+            Connection::over((config, handlers), (role, &carrier), expected, rng, now);
         #[cfg(feature = "limits")]
         if let Some(link) = self.links.get(&id) {
             connection.set_scope(link.held.scope());
         }
+        #[cfg(feature = "webrtc")]
+        connection.begin(now, &carrier);
         connection
     }
 

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use crate::address::Multiaddr;
 use crate::collections::{Map, Set};
-use crate::connection::{Connection, Role, ToConnection};
+use crate::connection::{Carrier, Connection, Role, ToConnection};
 use crate::identity::PeerId;
 use crate::negotiate::Name;
 use crate::protocols::relay::{
@@ -202,7 +202,7 @@ impl Node {
             Direction::Outbound => self.connected(now, id),
             Direction::Inbound => {
                 let source = link.relayed.expected;
-                Some(self.connection(now, id, Role::Responder, source))
+                Some(self.connection(now, id, (Role::Responder, Carrier::Bytes), source))
             }
         }
     }

@@ -29,7 +29,7 @@ use std::collections::VecDeque;
 use crate::address::Multiaddr;
 use crate::collections::{Map, Set};
 use crate::connection::{
-    Connection, Stream, StreamError, StreamEvent, StreamId, ToNode, VerifyRequest,
+    Carrier, Connection, Stream, StreamError, StreamEvent, StreamId, ToNode, VerifyRequest,
 };
 use crate::identity::PeerId;
 use crate::negotiate::Name;
@@ -123,7 +123,12 @@ impl Peer {
     /// The transport that [`Output::Dial`] asked for is open. `false` if it is
     /// not wanted any more: close it.
     pub fn connected(&mut self, now: Instant, id: ConnectionId) -> bool {
-        match self.node.connected(now, id) {
+        self.connected_over(now, id, Carrier::Bytes)
+    }
+
+    /// As [`Peer::connected`], over something else than bytes.
+    pub fn connected_over(&mut self, now: Instant, id: ConnectionId, carrier: Carrier) -> bool {
+        match self.node.connected_over(now, id, carrier) {
             Some(connection) => {
                 self.insert(now, id, connection);
                 true
@@ -140,7 +145,17 @@ impl Peer {
 
     /// A remote opened a transport to us.
     pub fn accepted(&mut self, now: Instant, remote: Multiaddr) -> Result<ConnectionId, Refused> {
-        match self.node.accepted(now, remote) {
+        self.accepted_over(now, remote, Carrier::Bytes)
+    }
+
+    /// As [`Peer::accepted`], over something else than bytes.
+    pub fn accepted_over(
+        &mut self,
+        now: Instant,
+        remote: Multiaddr,
+        carrier: Carrier,
+    ) -> Result<ConnectionId, Refused> {
+        match self.node.accepted_over(now, remote, carrier) {
             Ok((id, connection)) => {
                 self.insert(now, id, connection);
                 Ok(id)

@@ -47,6 +47,9 @@ pub(in crate::connection) struct Streams {
     negotiating_inbound: usize,
     /// The code with which the remote announced its end.
     pub(in crate::connection) goodbye: Option<u32>,
+    /// The round trip, if it is measured below the muxer.
+    #[cfg(all(feature = "manager", feature = "webrtc"))]
+    pub(in crate::connection) rtt: Option<core::time::Duration>,
 }
 
 struct Entry {
@@ -89,6 +92,8 @@ impl Streams {
             deadlines: Set::new(),
             negotiating_inbound: 0,
             goodbye: None,
+            #[cfg(all(feature = "manager", feature = "webrtc"))]
+            rtt: None,
         }
     }
 
@@ -180,7 +185,11 @@ impl Streams {
                 yamux::Event::Closed(id) => self.on_closed(id),
                 yamux::Event::GoAway(code) => self.goodbye = Some(code),
                 #[cfg(feature = "manager")]
-                yamux::Event::Pong(rtt) => self.to_node.push_back(ToNode::Pong { rtt }),
+                yamux::Event::Pong(rtt) => {
+                    #[cfg(feature = "webrtc")]
+                    let rtt = self.rtt.unwrap_or(rtt);
+                    self.to_node.push_back(ToNode::Pong { rtt });
+                }
                 #[cfg(not(feature = "manager"))]
                 yamux::Event::Pong(_) => {}
             }

@@ -1,0 +1,30 @@
+//! What lies under a connection.
+
+#[cfg(feature = "webrtc")]
+use crate::identity::PeerId;
+
+/// What carries a connection between host and core.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Carrier {
+    /// A stream of bytes, to be secured and multiplexed: TCP, WebSocket, a
+    /// circuit through a relay.
+    #[default]
+    Bytes,
+    /// The data channels of a WebRTC direct connection, as records
+    /// ([`webrtc`](crate::webrtc)); a Noise handshake over channel 0 proves who
+    /// the remote is. Source: libp2p specs, `webrtc/webrtc-direct.md`.
+    #[cfg(feature = "webrtc")]
+    Direct {
+        /// The handshake's prologue, [`webrtc::prologue`](crate::webrtc::prologue).
+        prologue: Vec<u8>,
+    },
+    /// The data channels of a WebRTC connection whose certificates were exchanged
+    /// over an authenticated connection to `peer`: nothing is left to prove.
+    /// Source: libp2p specs, `webrtc/webrtc.md`.
+    #[cfg(feature = "webrtc")]
+    Signalled {
+        /// Who is at the other end.
+        peer: PeerId,
+    },
+}
