@@ -1,6 +1,6 @@
 //! What several targets share: pieces of any size, and a peer with its host.
 
-use polypeer::connection::{Security, StreamEvent};
+use polypeer::connection::{Carrier, Security, StreamEvent};
 use polypeer::node::{Config, ConnectionId};
 use polypeer::peer::{Output, Peer};
 use polypeer::{Instant, PeerId, Rng};
@@ -19,12 +19,17 @@ pub fn pieces(data: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// A peer that accepted a connection which is to be of plaintext and Yamux.
 pub fn accepting() -> (Peer, ConnectionId) {
+    accepting_over(Carrier::Bytes)
+}
+
+/// As [`accepting`], over something else than bytes.
+pub fn accepting_over(carrier: Carrier) -> (Peer, ConnectionId) {
     let mut config = Config::new(keypair(1));
     config.connection.security = vec![Security::Plaintext];
     let mut peer = Peer::new(config, Rng::from_number(1));
     peer.handle(Instant::ZERO, "/echo/1.0.0".into());
     let remote = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
-    let id = peer.accepted(Instant::ZERO, remote).unwrap();
+    let id = peer.accepted_over(Instant::ZERO, remote, carrier).unwrap();
     (peer, id)
 }
 

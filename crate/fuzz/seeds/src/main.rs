@@ -168,6 +168,12 @@ fn main() {
         field(8, &record.to_bytes()),
     ]
     .concat();
+    let hello = [&[0x12, 33][..], b"\x13/multistream/1.0.0\n\x0c/echo/1.0.0\n"].concat();
+    let opened = [&[0, 40, 0][..], &[0; 39], &[64, hello.len() as u8], &hello].concat();
+    write(
+        "channels",
+        &[opened, vec![0, 3, 0, 0, 0, 64, 2, 8, 0], vec![1, 0, 64, 4, 0x12, 2, 0, 0]],
+    );
     write("identify", std::slice::from_ref(&message));
     let stream = |name: &str, data: &[u8]| frames(&[lines(&[name]), data.to_vec()].concat());
     let mut sized = Vec::new();
