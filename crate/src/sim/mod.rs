@@ -4,6 +4,10 @@
 //! event ([`World::digest`]). Transports are reliable byte streams, as TCP is:
 //! loss shows as delay, a partition as silence.
 //!
+//! Peers find each other at `/memory/N`, without further ado. Those that are given
+//! a [place](World::place) have addresses and ports instead, and may live behind
+//! translators ([`Nat`]).
+//!
 //! ```
 //! use core::time::Duration;
 //! use polypeer::sim::{Silent, World};
@@ -18,7 +22,11 @@
 
 #[cfg(feature = "store")]
 mod disk;
+mod happening;
+mod nat;
 mod network;
+mod placed;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -38,8 +46,12 @@ use crate::time::Instant;
 
 #[cfg(feature = "store")]
 pub use disk::Disk;
+use happening::Happening;
+pub use nat::{Nat, NatKind};
 pub use network::Conditions;
 use network::Links;
+use tcp::Internet;
+pub use tcp::NatIndex;
 
 /// A peer of a [`World`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +96,7 @@ pub struct World<A> {
     /// Numbers events, so that those of one moment keep their order.
     sequence: u64,
     links: Links,
+    internet: Internet,
     log: Sha256,
     events: u64,
 }
@@ -103,43 +116,6 @@ struct Host<A> {
     disk: Disk,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Happening {
-    Timer(PeerIndex),
-    /// A dial reaches the other side.
-    Knock {
-        from: End,
-        to: PeerIndex,
-        /// Through a relay, as it looks to both ends.
-        relayed: bool,
-    },
-    DialFailed(End, &'static str),
-    /// The other side's yes comes back.
-    Open(End),
-    Deliver {
-        to: End,
-        bytes: Vec<u8>,
-    },
-    Ended(End),
-    /// The sender's transport has room again.
-    Room(End),
-}
-
-impl Happening {
-    /// To whom it happens.
-    fn whose(&self) -> PeerIndex {
-        match self {
-            Self::Timer(index) => *index,
-            Self::Knock { to, .. } => *to,
-            Self::Deliver { to: (index, _), .. }
-            | Self::DialFailed((index, _), _)
-            | Self::Open((index, _))
-            | Self::Ended((index, _))
-            | Self::Room((index, _)) => *index,
-        }
-    }
-}
-
 impl<A: Application> World<A> {
     /// An empty network; everything that happens in it follows from `seed`.
     pub fn new(seed: u64) -> Self {
@@ -150,6 +126,7 @@ impl<A: Application> World<A> {
             heap: BinaryHeap::new(),
             sequence: 0,
             links: Links::default(),
+            internet: Internet::default(),
             log: Sha256::new(),
             events: 0,
         }
@@ -198,7 +175,8 @@ impl<A: Application> World<A> {
 
     /// Where a peer can be dialed.
     pub fn address(&self, index: PeerIndex) -> Multiaddr {
-        memory(index).with_peer(self.peer(index).node().peer_id())
+        let address = self.internet.listens_at(index).unwrap_or_else(|| memory(index));
+        address.with_peer(self.peer(index).node().peer_id())
     }
 
     /// A peer, to ask it things.
@@ -238,7 +216,9 @@ impl<A: Application> World<A> {
     pub fn set_group(&mut self, index: PeerIndex, group: u32) {
         self.hosts[index.0].group = group;
         let groups: Vec<u32> = self.hosts.iter().map(|host| host.group).collect();
-        for end in self.links.heal(|a, b| groups[a.0] == groups[b.0]) {
+        let (internet, now) = (&mut self.internet, self.now);
+        let reach = |a: End, b: End| groups[a.0.0] == groups[b.0.0] && internet.carries(now, a, b);
+        for end in self.links.heal(reach) {
             self.schedule(Duration::ZERO, Happening::Room(end));
         }
     }
@@ -278,7 +258,7 @@ impl<A: Application> World<A> {
         let Some(Reverse((at, _, happening))) = self.heap.pop() else { return false };
         self.now = self.now.max(at);
         self.events += 1;
-        self.record(&happening);
+        happening.record(self.now, &mut self.log);
         self.happen(happening);
         true
     }
@@ -322,20 +302,20 @@ impl<A: Application> World<A> {
             Happening::Knock { from, to, relayed } => {
                 let remote = memory(from.0);
                 let remote = if relayed { remote.with_circuit() } else { remote };
-                match self.hosts[to.0].peer.accepted(now, remote) {
-                    Ok(id) => {
-                        self.links.insert(from, (to, id));
-                        let delay = self.links.delay(&mut self.rng);
-                        self.schedule(delay, Happening::Open(from));
-                    }
-                    Err(_) => {
-                        let delay = self.links.delay(&mut self.rng);
-                        self.schedule(delay, Happening::DialFailed(from, "refused"));
-                    }
-                }
+                self.accept(from, to, remote);
                 to
             }
+            Happening::SynDue(name) => return self.send_syn(name),
+            Happening::Syn(name, source) => match self.syn_arrives(name, source) {
+                Some(index) => index,
+                None => return,
+            },
+            Happening::Reset(name) => match self.refused(name) {
+                Some(index) => index,
+                None => return,
+            },
             Happening::DialFailed((index, id), reason) => {
+                self.internet.forget((index, id));
                 self.hosts[index.0].peer.dial_failed(now, id, reason.into());
                 index
             }
@@ -352,6 +332,7 @@ impl<A: Application> World<A> {
                 to.0
             }
             Happening::Ended((index, id)) => {
+                self.internet.forget((index, id));
                 self.hosts[index.0].peer.closed(now, id, "ended".into());
                 index
             }
@@ -412,7 +393,21 @@ impl<A: Application> World<A> {
         }
     }
 
+    fn accept(&mut self, from: End, to: PeerIndex, remote: Multiaddr) -> Option<ConnectionId> {
+        let delay = self.links.delay(&mut self.rng);
+        let Ok(id) = self.hosts[to.0].peer.accepted(self.now, remote) else {
+            self.schedule(delay, Happening::DialFailed(from, "refused"));
+            return None;
+        };
+        self.links.insert(from, (to, id));
+        self.schedule(delay, Happening::Open(from));
+        Some(id)
+    }
+
     fn dial(&mut self, from: End, address: &Multiaddr) {
+        if let Some(remote) = tcp::endpoint(address) {
+            return self.connect(from, remote);
+        }
         let delay = self.links.delay(&mut self.rng);
         let target = match address.iter().next() {
             Some(Protocol::Memory(number)) => {
@@ -437,8 +432,10 @@ impl<A: Application> World<A> {
             if self.hosts[index.0].peer.transmit(self.now, id, &mut bytes, room) == 0 {
                 break;
             }
-            let reachable =
-                self.links.other(from).is_some_and(|(other, _)| self.reachable(index, other));
+            let other = self.links.other(from);
+            let reachable = other.is_some_and(|other| {
+                self.reachable(index, other.0) && self.internet.carries(self.now, from, other)
+            });
             let sent = self.links.send(from, bytes, self.now, reachable, &mut self.rng);
             if let Some((delay, to, bytes)) = sent {
                 self.schedule(delay, Happening::Deliver { to, bytes });
@@ -447,6 +444,7 @@ impl<A: Application> World<A> {
     }
 
     fn close(&mut self, end: End) {
+        self.internet.forget(end);
         let after = self.links.last_arrival(end).since(self.now);
         if let Some(other) = self.links.remove(end) {
             let delay = self.links.delay(&mut self.rng).max(after);
@@ -461,23 +459,6 @@ impl<A: Application> World<A> {
     fn schedule(&mut self, delay: Duration, happening: Happening) {
         self.sequence += 1;
         self.heap.push(Reverse((self.now + delay, self.sequence, happening)));
-    }
-
-    fn record(&mut self, happening: &Happening) {
-        let (kind, (index, id), bytes): (u8, End, &[u8]) = match happening {
-            Happening::Timer(index) => (0, (*index, ConnectionId(0)), &[]),
-            Happening::Knock { from, .. } => (1, *from, &[]),
-            Happening::DialFailed(end, _) => (2, *end, &[]),
-            Happening::Open(end) => (3, *end, &[]),
-            Happening::Deliver { to, bytes } => (4, *to, bytes),
-            Happening::Ended(end) => (5, *end, &[]),
-            Happening::Room(end) => (6, *end, &[]),
-        };
-        self.log.update([kind]);
-        self.log.update(self.now.as_micros().to_le_bytes());
-        self.log.update((index.0 as u64).to_le_bytes());
-        self.log.update(id.0.to_le_bytes());
-        self.log.update(bytes);
     }
 }
 

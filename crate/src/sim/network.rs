@@ -98,6 +98,11 @@ impl Links {
         self.conditions.delay + Duration::from_micros(rng.below(jitter.saturating_add(1)))
     }
 
+    /// Whether something is lost that nobody but its sender sends again.
+    pub(super) fn loses(&self, rng: &mut Rng) -> bool {
+        rng.below(1000) < self.conditions.loss.min(900)
+    }
+
     /// How much this end may write now, if enough for a frame.
     pub(super) fn room(&self, end: End) -> Option<usize> {
         let half = self.halves.get(&end)?;
@@ -166,11 +171,11 @@ impl Links {
 
     /// Sends what was held for those who reach each other again; returns the
     /// ends that may go on writing.
-    pub(super) fn heal(&mut self, reach: impl Fn(PeerIndex, PeerIndex) -> bool) -> Vec<End> {
+    pub(super) fn heal(&mut self, mut reach: impl FnMut(End, End) -> bool) -> Vec<End> {
         let mut ends = Vec::new();
         let mut arrived = Vec::new();
         for (end, half) in &mut self.halves {
-            if !half.held.is_empty() && reach(end.0, half.other.0) {
+            if !half.held.is_empty() && reach(*end, half.other) {
                 arrived.push((half.other, core::mem::take(&mut half.held)));
                 ends.push(*end);
                 ends.push(half.other);

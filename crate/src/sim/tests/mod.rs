@@ -9,6 +9,8 @@ mod bootstrap;
 mod limits;
 mod manager;
 mod many;
+#[cfg(feature = "relay")]
+mod nat;
 mod paths;
 #[cfg(feature = "relay")]
 mod relay;

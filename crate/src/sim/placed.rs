@@ -1,0 +1,90 @@
+//! Peers with addresses and ports, behind translators or not.
+
+use core::net::SocketAddrV4;
+
+use super::tcp::{Answer, Name, address};
+use super::*;
+
+impl<A: Application> World<A> {
+    /// Adds a translator, for peers to be placed behind.
+    pub fn add_nat(&mut self, nat: Nat) -> NatIndex {
+        self.internet.add_nat(nat)
+    }
+
+    /// Gives a peer an IPv4 address, a public one or a private one behind a
+    /// translator: it listens there on TCP, and no longer at `/memory/N`.
+    pub fn place(&mut self, index: PeerIndex, nat: Option<NatIndex>) {
+        self.place_with(index, nat, true);
+    }
+
+    /// As [`World::place`]; `reuses_port` says whether the peer's connections leave
+    /// from the port that it listens on.
+    pub fn place_with(&mut self, index: PeerIndex, nat: Option<NatIndex>, reuses_port: bool) {
+        self.internet.place(index, nat, reuses_port);
+        let listens_at = self.internet.listens_at(index);
+        self.with(index, |peer, _, now| {
+            peer.unlistened(now, &memory(index));
+            listens_at.into_iter().for_each(|address| peer.listening(now, address));
+        });
+    }
+
+    pub(super) fn connect(&mut self, from: End, remote: SocketAddrV4) {
+        match self.internet.connect(from, remote) {
+            Some(name) => self.send_syn(name),
+            None => self.schedule(Duration::ZERO, Happening::DialFailed(from, "no network")),
+        }
+    }
+
+    pub(super) fn send_syn(&mut self, name: Name) {
+        let Some(end) = self.internet.waiting(name) else { return };
+        let sent = self.internet.syn(self.now, name, &mut self.rng);
+        let Some((source, again)) = sent else {
+            return self.schedule(Duration::ZERO, Happening::DialFailed(end, "timed out"));
+        };
+        self.schedule(again, Happening::SynDue(name));
+        if !self.links.loses(&mut self.rng) {
+            let delay = self.links.delay(&mut self.rng);
+            self.schedule(delay, Happening::Syn(name, source));
+        }
+    }
+
+    /// A SYN has come; which peer has news of it.
+    pub(super) fn syn_arrives(&mut self, name: Name, source: SocketAddrV4) -> Option<PeerIndex> {
+        let origin = self.internet.waiting(name)?;
+        let here = &self.hosts[origin.0.0];
+        let reaches = |to: PeerIndex| {
+            let there = &self.hosts[to.0];
+            there.group == here.group && there.asleep.is_none()
+        };
+        match self.internet.arrive(self.now, name, source, reaches) {
+            Answer::Silence => None,
+            Answer::Refused => {
+                let delay = self.links.delay(&mut self.rng);
+                self.schedule(delay, Happening::Reset(name));
+                None
+            }
+            Answer::Accepted(to, remote) => {
+                let id = self.accept(origin, to, address(remote))?;
+                self.internet.connected(origin);
+                self.internet.accepted((to, id), remote);
+                Some(to)
+            }
+            Answer::Crossed(end) => {
+                self.links.insert(origin, end);
+                for end in [origin, end] {
+                    let delay = self.links.delay(&mut self.rng);
+                    self.schedule(delay, Happening::Open(end));
+                }
+                None
+            }
+        }
+    }
+
+    /// A SYN was refused; which peer has news of it.
+    pub(super) fn refused(&mut self, name: Name) -> Option<PeerIndex> {
+        let end = self.internet.waiting(name)?;
+        self.internet.forget(end);
+        self.hosts[end.0.0].peer.dial_failed(self.now, end.1, "refused".into());
+        Some(end.0)
+    }
+}
