@@ -1,4 +1,5 @@
 use core::borrow::Borrow;
+use core::ops::RangeFrom;
 
 /// Entries that an emptied table may keep room for.
 const KEEP: usize = 8;
@@ -94,6 +95,11 @@ impl<K: Ord, V> Map<K, V> {
         &mut self.entries[at].1
     }
 
+    /// The place of `key`, whether it has a value or not.
+    pub fn entry(&mut self, key: K) -> Entry<'_, K, V> {
+        Entry { map: self, key }
+    }
+
     /// Takes the value of `key` out.
     pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
@@ -124,6 +130,15 @@ impl<K: Ord, V> Map<K, V> {
     pub fn floor(&self, key: &K) -> Option<(&K, &V)> {
         let end = self.entries.partition_point(|(known, _)| known <= key);
         self.entries.get(end.checked_sub(1)?).map(|(key, value)| (key, value))
+    }
+
+    /// The entries from a key on.
+    pub fn range(
+        &self,
+        keys: RangeFrom<K>,
+    ) -> impl DoubleEndedIterator<Item = (&K, &V)> + ExactSizeIterator {
+        let start = self.entries.partition_point(|(known, _)| *known < keys.start);
+        self.entries[start..].iter().map(|(key, value)| (key, value))
     }
 
     /// Keeps the entries for which `keep` holds.
@@ -163,6 +178,27 @@ impl<K: Ord, V> Map<K, V> {
         if self.entries.capacity() > KEEP && self.entries.len() < self.entries.capacity() / 4 {
             self.entries.shrink_to((self.entries.len() * 2).max(KEEP));
         }
+    }
+}
+
+/// The place of a key in a [`Map`].
+pub struct Entry<'a, K, V> {
+    map: &'a mut Map<K, V>,
+    key: K,
+}
+
+impl<'a, K: Ord, V> Entry<'a, K, V> {
+    /// The key's value, made by `default` if it has none.
+    pub fn or_insert_with(self, default: impl FnOnce() -> V) -> &'a mut V {
+        self.map.get_or_insert_with(self.key, default)
+    }
+
+    /// The key's value, or its type's usual one put there.
+    pub fn or_default(self) -> &'a mut V
+    where
+        V: Default,
+    {
+        self.or_insert_with(V::default)
     }
 }
 
@@ -216,6 +252,11 @@ mod tests {
                 3 | 4 => assert_eq!(map.remove(&key), tree.remove(&key)),
                 5 => assert_eq!(map.pop_first(), tree.pop_first()),
                 6 => assert_eq!(map.floor(&key), tree.range(..=key).next_back()),
+                7 if round % 2 == 0 => {
+                    assert!(map.range(key..).eq(tree.range(key..)));
+                    *map.entry(key).or_default() += 1;
+                    *tree.entry(key).or_default() += 1;
+                }
                 _ => {
                     *map.get_or_insert_with(key, || 7) += 1;
                     *tree.entry(key).or_insert(7) += 1;

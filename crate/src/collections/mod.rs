@@ -12,5 +12,20 @@
 mod map;
 mod set;
 
-pub use map::Map;
+pub use map::{Entry, Map};
 pub use set::Set;
+
+/// A map that may hold thousands: a tree, but in WebAssembly, where code is what
+/// costs, a [`Map`].
+#[cfg(not(target_arch = "wasm32"))]
+pub type LongMap<K, V> = std::collections::BTreeMap<K, V>;
+/// A map that may hold thousands: a tree, but in WebAssembly, where code is what
+/// costs, a [`Map`].
+#[cfg(target_arch = "wasm32")]
+pub type LongMap<K, V> = Map<K, V>;
+/// A set that may hold thousands; see [`LongMap`].
+#[cfg(not(target_arch = "wasm32"))]
+pub type LongSet<T> = std::collections::BTreeSet<T>;
+/// A set that may hold thousands; see [`LongMap`].
+#[cfg(target_arch = "wasm32")]
+pub type LongSet<T> = Set<T>;

@@ -1,4 +1,5 @@
 use core::borrow::Borrow;
+use core::ops::RangeFrom;
 
 use super::Map;
 
@@ -53,6 +54,26 @@ impl<T: Ord> Set<T> {
     /// Takes the smallest value out.
     pub fn pop_first(&mut self) -> Option<T> {
         self.entries.pop_first().map(|(value, ())| value)
+    }
+
+    /// The values from one on.
+    pub fn range(
+        &self,
+        values: RangeFrom<T>,
+    ) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
+        self.entries.range(values).map(|(value, ())| value)
+    }
+
+    /// Keeps the values for which `keep` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        self.entries.retain(|value, ()| keep(value));
+    }
+
+    /// Moves all values of `other` here.
+    pub fn append(&mut self, other: &mut Self) {
+        for (value, ()) in core::mem::take(&mut other.entries) {
+            self.insert(value);
+        }
     }
 
     /// All values, in order.

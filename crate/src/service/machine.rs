@@ -1,7 +1,7 @@
 //! A service as a protocol of the node.
 
+use crate::collections::LongMap;
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 use crate::connection::{Framing, StreamId};
 use crate::identity::PeerId;
@@ -23,9 +23,9 @@ const MAX_OPENERS: usize = 4096;
 pub(crate) struct Machine {
     core: Core,
     service: Box<dyn Service>,
-    handlers: BTreeMap<SessionId, Box<dyn Session>>,
+    handlers: LongMap<SessionId, Box<dyn Session>>,
     /// How often peers opened lately.
-    openers: BTreeMap<PeerId, Openings>,
+    openers: LongMap<PeerId, Openings>,
 }
 
 struct Openings {
@@ -36,12 +36,7 @@ struct Openings {
 
 impl Machine {
     pub(crate) fn new(config: Config, service: Box<dyn Service>) -> Self {
-        Self {
-            core: Core::new(config),
-            service,
-            handlers: BTreeMap::new(),
-            openers: BTreeMap::new(),
-        }
+        Self { core: Core::new(config), service, handlers: LongMap::new(), openers: LongMap::new() }
     }
 
     /// Uses the service from outside.

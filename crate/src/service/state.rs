@@ -1,6 +1,7 @@
 //! What a service's callbacks act on: sessions, their queues, timers.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::collections::{LongMap, LongSet};
+use std::collections::VecDeque;
 
 use crate::connection::{Framing, StreamId};
 use crate::identity::PeerId;
@@ -24,17 +25,17 @@ pub(super) type TimerKey = (Option<SessionId>, Name);
 pub(super) struct Core {
     pub(super) config: Config,
     pub(super) now: Instant,
-    pub(super) sessions: BTreeMap<SessionId, Open>,
-    pub(super) by_peer: BTreeMap<PeerId, SessionId>,
-    pub(super) by_stream: BTreeMap<(ConnectionId, StreamId), SessionId>,
-    pub(super) links: BTreeMap<ConnectionId, Link>,
+    pub(super) sessions: LongMap<SessionId, Open>,
+    pub(super) by_peer: LongMap<PeerId, SessionId>,
+    pub(super) by_stream: LongMap<(ConnectionId, StreamId), SessionId>,
+    pub(super) links: LongMap<ConnectionId, Link>,
     /// Streams being opened by us: where and to whom.
-    pub(super) opening: BTreeMap<u64, (ConnectionId, PeerId)>,
+    pub(super) opening: LongMap<u64, (ConnectionId, PeerId)>,
     pub(super) actions: VecDeque<Action>,
     /// Sessions that callbacks closed, to be told of when those have returned.
     pub(super) closing: VecDeque<(SessionId, End)>,
-    timers: BTreeMap<TimerKey, Instant>,
-    due: BTreeSet<(Instant, TimerKey)>,
+    timers: LongMap<TimerKey, Instant>,
+    due: LongSet<(Instant, TimerKey)>,
     next: u64,
 }
 
@@ -62,15 +63,15 @@ impl Core {
         Self {
             config,
             now: Instant::ZERO,
-            sessions: BTreeMap::new(),
-            by_peer: BTreeMap::new(),
-            by_stream: BTreeMap::new(),
-            links: BTreeMap::new(),
-            opening: BTreeMap::new(),
+            sessions: LongMap::new(),
+            by_peer: LongMap::new(),
+            by_stream: LongMap::new(),
+            links: LongMap::new(),
+            opening: LongMap::new(),
             actions: VecDeque::new(),
             closing: VecDeque::new(),
-            timers: BTreeMap::new(),
-            due: BTreeSet::new(),
+            timers: LongMap::new(),
+            due: LongSet::new(),
             next: 0,
         }
     }

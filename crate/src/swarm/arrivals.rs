@@ -13,10 +13,10 @@
 //! What a remote can fill here: the table of prefixes; those with a connection
 //! are bounded by the connections, the others by [`MAX_IDLE_PREFIXES`].
 
+use crate::collections::LongMap;
 use core::cmp::Reverse;
 use core::net::IpAddr;
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::time::Instant;
@@ -110,11 +110,11 @@ struct Entry {
 
 #[derive(Debug, Default)]
 struct Table {
-    entries: BTreeMap<Prefix, Entry>,
+    entries: LongMap<Prefix, Entry>,
     /// Entries without a connection.
     idle: usize,
     /// By age: whose, and how it stands.
-    handshakes: BTreeMap<u64, (Option<Prefix>, Standing)>,
+    handshakes: LongMap<u64, (Option<Prefix>, Standing)>,
 }
 
 /// All inbound connections of a node.
@@ -221,7 +221,7 @@ impl Table {
     /// Gives up the handshake that `rank` ranks highest, of equals the oldest.
     fn displace<R: Ord>(
         &mut self,
-        rank: impl Fn(&BTreeMap<Prefix, Entry>, &(Option<Prefix>, Standing)) -> Option<R>,
+        rank: impl Fn(&LongMap<Prefix, Entry>, &(Option<Prefix>, Standing)) -> Option<R>,
     ) -> Result<Option<u64>, TooMany> {
         let ranked = self
             .handshakes

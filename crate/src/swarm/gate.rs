@@ -6,9 +6,9 @@
 //! answer is yes. Rules come from the application alone, so no remote can fill
 //! their tables; a check takes one look-up for each length of network in use.
 
+use crate::collections::{LongMap, LongSet};
 use core::net::IpAddr;
 use core::str::FromStr;
-use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
@@ -140,11 +140,11 @@ impl FromStr for Subject {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Rules {
     everyone: Option<Verdict>,
-    peers: BTreeMap<PeerId, Verdict>,
-    networks: BTreeMap<Network, Verdict>,
+    peers: LongMap<PeerId, Verdict>,
+    networks: LongMap<Network, Verdict>,
     /// The lengths of these networks.
-    lengths: BTreeSet<u8>,
-    addresses: BTreeMap<Multiaddr, Verdict>,
+    lengths: LongSet<u8>,
+    addresses: LongMap<Multiaddr, Verdict>,
 }
 
 /// All rules of a node; plain data.
@@ -243,7 +243,7 @@ impl Rules {
     }
 }
 
-fn put<K: Ord>(rules: &mut BTreeMap<K, Verdict>, key: K, verdict: Option<Verdict>) {
+fn put<K: Ord>(rules: &mut LongMap<K, Verdict>, key: K, verdict: Option<Verdict>) {
     match verdict {
         Some(verdict) => rules.insert(key, verdict),
         None => rules.remove(&key),

@@ -8,8 +8,8 @@ pub(super) use unbooked::{Booking, Books};
 
 #[cfg(feature = "limits")]
 mod booked {
+    use crate::collections::LongSet;
     use core::fmt;
-    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::super::error::OpenError;
@@ -30,7 +30,7 @@ mod booked {
         /// Bytes that the session's owner holds for its streams.
         outside: usize,
         /// Streams that wait for their protocol's rate: at most two entries each.
-        waiting: BTreeSet<(Instant, u32)>,
+        waiting: LongSet<(Instant, u32)>,
     }
 
     /// A stream's place in them.

@@ -1,10 +1,10 @@
 //! The bookings: of connections, of streams, of memory.
 
+use crate::collections::LongMap;
 use core::sync::atomic::{
     AtomicU8,
     Ordering::{AcqRel, Acquire},
 };
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::identity::PeerId;
@@ -32,8 +32,8 @@ pub(crate) struct Resources {
     /// What all transports carry.
     pub(crate) meter: Meter,
     bandwidth: Mutex<Bandwidth>,
-    peers: Mutex<BTreeMap<PeerId, Weak<PeerScope>>>,
-    protocols: Mutex<BTreeMap<Name, Arc<ProtocolScope>>>,
+    peers: Mutex<LongMap<PeerId, Weak<PeerScope>>>,
+    protocols: Mutex<LongMap<Name, Arc<ProtocolScope>>>,
 }
 
 /// One peer, as long as it has a connection.
@@ -42,7 +42,7 @@ pub(crate) struct PeerScope {
     pub(crate) peer: PeerId,
     pub(crate) scope: Scope,
     pub(crate) meter: Meter,
-    protocols: Mutex<BTreeMap<Name, Weak<ProtocolPeer>>>,
+    protocols: Mutex<LongMap<Name, Weak<ProtocolPeer>>>,
 }
 
 /// One protocol, for the life of the node.

@@ -1,7 +1,7 @@
 //! The peers that we are connected to: what each is worth, and who has to go.
 
+use crate::collections::{LongMap, LongSet};
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
 
 use crate::identity::PeerId;
 use crate::node::ConnectionId;
@@ -13,17 +13,17 @@ use super::Config;
 /// elsewhere.
 #[derive(Default)]
 pub(super) struct Held {
-    peers: BTreeMap<PeerId, Peer>,
+    peers: LongMap<PeerId, Peer>,
     /// Connections of all peers but those that are being trimmed.
     count: usize,
     /// Who stays, and the reasons.
-    protected: BTreeMap<PeerId, BTreeSet<String>>,
+    protected: LongMap<PeerId, LongSet<String>>,
     /// When grace ends for those because of whom there are too many.
     trim_at: Option<Instant>,
 }
 
 struct Peer {
-    connections: BTreeMap<ConnectionId, Option<Duration>>,
+    connections: LongMap<ConnectionId, Option<Duration>>,
     since: Instant,
     /// We dialed it.
     dialed: bool,
@@ -43,7 +43,7 @@ impl Held {
         dialed: bool,
     ) -> bool {
         let entry = self.peers.entry(peer).or_insert_with(|| Peer {
-            connections: BTreeMap::new(),
+            connections: LongMap::new(),
             since: now,
             dialed: false,
             trimmed: false,
@@ -117,7 +117,7 @@ impl Held {
         }
         let Self { peers, protected, trim_at, .. } = self;
         let mut candidates = Vec::new();
-        for (peer, entry) in peers {
+        for (peer, entry) in peers.iter_mut() {
             if entry.trimmed || protected.contains_key(peer) || kept(peer) {
                 continue;
             }

@@ -4,8 +4,9 @@
 //! later, up to a ceiling, at a time of chance so that many who lost the same
 //! peer do not come back together.
 
+use crate::collections::{LongMap, LongSet};
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::address::Multiaddr;
 use crate::identity::PeerId;
@@ -29,13 +30,13 @@ pub const WAKING: Duration = Duration::from_secs(5);
 pub(super) struct Wanted {
     rng: Rng,
     max_pause: Duration,
-    peers: BTreeMap<PeerId, Entry>,
-    times: BTreeSet<(Instant, PeerId)>,
+    peers: LongMap<PeerId, Entry>,
+    times: LongSet<(Instant, PeerId)>,
     /// Dials of ours; those without a peer that is wanted are of the lost.
-    dials: BTreeMap<DialId, Option<PeerId>>,
+    dials: LongMap<DialId, Option<PeerId>>,
     lost: VecDeque<Lost>,
     /// Who of the lost was dialed since the host woke: each once.
-    redialed: BTreeSet<PeerId>,
+    redialed: LongSet<PeerId>,
     online: bool,
     waking_until: Instant,
 }
@@ -83,11 +84,11 @@ impl Wanted {
         Self {
             rng,
             max_pause,
-            peers: BTreeMap::new(),
-            times: BTreeSet::new(),
-            dials: BTreeMap::new(),
+            peers: LongMap::new(),
+            times: LongSet::new(),
+            dials: LongMap::new(),
             lost: VecDeque::new(),
-            redialed: BTreeSet::new(),
+            redialed: LongSet::new(),
             online: true,
             waking_until: Instant::ZERO,
         }
@@ -235,9 +236,9 @@ impl Wanted {
     pub(super) fn wake(&mut self, now: Instant) {
         self.online = true;
         self.waking_until = now + WAKING;
-        self.redialed = BTreeSet::new();
-        self.times = BTreeSet::new();
-        for (peer, entry) in &mut self.peers {
+        self.redialed = LongSet::new();
+        self.times = LongSet::new();
+        for (peer, entry) in self.peers.iter_mut() {
             if entry.state == State::Connected {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! What is to be written down, and when.
 
+use crate::collections::LongSet;
 use core::time::Duration;
-use std::collections::BTreeSet;
 
 use crate::identity::PeerId;
 use crate::time::Instant;
@@ -21,11 +21,11 @@ pub struct Change {
 #[derive(Default)]
 pub(super) struct Journal {
     interval: Option<Duration>,
-    changed: BTreeSet<PeerId>,
+    changed: LongSet<PeerId>,
     /// When what has changed is due.
     due: Option<Instant>,
     /// What is being written now.
-    writing: BTreeSet<PeerId>,
+    writing: LongSet<PeerId>,
     /// Keys under which nothing usable was found.
     garbage: Vec<Vec<u8>>,
 }

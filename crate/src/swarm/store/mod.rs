@@ -28,8 +28,9 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
+use crate::collections::{LongMap, LongSet};
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::address::Multiaddr;
 use crate::collections::Map;
@@ -88,9 +89,9 @@ pub struct Restored {
 pub struct PeerStore {
     config: Config,
     me: PeerId,
-    entries: BTreeMap<PeerId, Slot>,
+    entries: LongMap<PeerId, Slot>,
     /// Those without a connection, the least valuable first.
-    order: BTreeSet<(Rank, PeerId)>,
+    order: LongSet<(Rank, PeerId)>,
     hearsay: usize,
     bytes: usize,
     journal: Journal,
@@ -141,8 +142,8 @@ impl PeerStore {
             journal: Journal::new(config.journal),
             config,
             me,
-            entries: BTreeMap::new(),
-            order: BTreeSet::new(),
+            entries: LongMap::new(),
+            order: LongSet::new(),
             hearsay: 0,
             bytes: 0,
             notices: VecDeque::new(),
