@@ -69,12 +69,12 @@ pub(super) enum Command {
         reply: oneshot::Sender<Info>,
     },
     Close(oneshot::Sender<()>),
-    #[cfg(any(feature = "relay", feature = "service", feature = "store"))]
+    #[cfg(any(feature = "addresses", feature = "service", feature = "store"))]
     With(Action),
 }
 
 /// Something to do with the node itself.
-#[cfg(any(feature = "relay", feature = "service", feature = "store"))]
+#[cfg(any(feature = "addresses", feature = "service", feature = "store"))]
 type Action = Box<dyn FnOnce(&mut Node, Instant) + Send>;
 
 /// Comes at once; the dial is taken back when it is dropped.
@@ -372,6 +372,8 @@ impl Brain {
         link: Link,
         direction: Direction,
     ) {
+        #[cfg(feature = "addresses")]
+        self.node.located(id, link.local);
         let shared = Arc::new(Shared::new(machine, self.platform.clone()));
         let (to_connection, from_node) = mpsc::unbounded();
         let driver = Driver {
@@ -519,7 +521,7 @@ impl Brain {
                 // Dropping the reply tells that the connection is gone.
                 None => {}
             },
-            #[cfg(any(feature = "relay", feature = "service", feature = "store"))]
+            #[cfg(any(feature = "addresses", feature = "service", feature = "store"))]
             Command::With(action) => action(&mut self.node, now),
             Command::Close(reply) => {
                 self.closing.get_or_insert_default().push(reply);

@@ -17,6 +17,8 @@ mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
 pub mod platform;
+#[cfg(feature = "addresses")]
+mod reaching;
 #[cfg(feature = "relay")]
 mod relaying;
 #[cfg(feature = "service")]
@@ -237,7 +239,7 @@ impl Node {
     }
 
     /// Does something with the brain itself and returns what came of it.
-    #[cfg(any(feature = "relay", feature = "service", feature = "store"))]
+    #[cfg(any(feature = "addresses", feature = "service", feature = "store"))]
     async fn with<T: Send + 'static>(
         &self,
         action: impl FnOnce(&mut crate::node::Node, crate::Instant) -> T + Send + 'static,

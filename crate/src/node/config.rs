@@ -46,6 +46,9 @@ pub struct Config {
     /// The number of our first signed peer record, which must be higher than any
     /// that we signed before: hosts pass milliseconds of Unix time.
     pub first_sequence: u64,
+    /// Which of our addresses are believed and announced.
+    #[cfg(feature = "addresses")]
+    pub addresses: crate::swarm::addresses::Config,
     /// What is kept of peers, and for how long.
     #[cfg(feature = "store")]
     pub store: crate::swarm::store::Config,
@@ -77,6 +80,8 @@ impl Config {
             max_attempts: 160,
             weights: Vec::new(),
             first_sequence: 0,
+            #[cfg(feature = "addresses")]
+            addresses: crate::swarm::addresses::Config::default(),
             #[cfg(feature = "store")]
             store: crate::swarm::store::Config::default(),
             #[cfg(feature = "relay")]

@@ -114,9 +114,14 @@ impl Node {
         if self.links.len() >= self.config.max_connections {
             return Err(DialError::Full);
         }
-        let local = &self.local.addresses;
-        let mine =
-            |address: &Multiaddr| target.is_some() && local.contains(&address.without_peer());
+        let ours = |address: &Multiaddr| {
+            #[cfg(feature = "addresses")]
+            if self.reaching.addresses.is_listening(address) {
+                return true;
+            }
+            self.local.addresses.contains(address)
+        };
+        let mine = |address: &Multiaddr| target.is_some() && ours(&address.without_peer());
         self.dials.ask(now, asker, target, addresses, mine);
         Ok(())
     }
@@ -180,6 +185,8 @@ impl Node {
                 remote,
                 peer: None,
                 standing: Standing::default(),
+                #[cfg(feature = "addresses")]
+                local: None,
                 #[cfg(feature = "relay")]
                 relayed: Relayed::default(),
                 #[cfg(feature = "limits")]

@@ -134,7 +134,12 @@ impl Node {
         self.local_changed(now);
     }
 
+    /// What we know of our addresses may be another than before.
     pub(super) fn addresses_changed(&mut self, now: Instant) {
+        #[cfg(feature = "addresses")]
+        if !self.announce_addresses() {
+            return;
+        }
         self.emit(Event::AddressesChanged);
         self.local_changed(now);
     }

@@ -14,6 +14,8 @@ mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
 mod paths;
+#[cfg(feature = "addresses")]
+mod reaching;
 #[cfg(feature = "relay")]
 mod relaying;
 #[cfg(feature = "service")]
@@ -86,6 +88,8 @@ pub struct Node {
     limiting: limiting::Limiting,
     #[cfg(feature = "store")]
     bootstrap: crate::swarm::store::bootstrap::Bootstrap,
+    #[cfg(feature = "addresses")]
+    reaching: reaching::Reaching,
     #[cfg(feature = "relay")]
     relays: relaying::Relays,
     #[cfg(feature = "service")]
@@ -99,6 +103,9 @@ struct Link {
     /// Known once established.
     peer: Option<PeerId>,
     standing: Standing,
+    /// Our end, where the host has told it.
+    #[cfg(feature = "addresses")]
+    local: Option<Multiaddr>,
     /// What a relay says of it.
     #[cfg(feature = "relay")]
     relayed: relaying::Relayed,
@@ -129,6 +136,8 @@ impl Node {
             limiting: limiting::Limiting::new(&config),
             #[cfg(feature = "store")]
             bootstrap: Self::new_bootstrap(&config, &mut rng),
+            #[cfg(feature = "addresses")]
+            reaching: reaching::Reaching::new(&config),
             #[cfg(feature = "relay")]
             relays: relaying::Relays::new(&config.relay),
             #[cfg(feature = "service")]
@@ -152,6 +161,8 @@ impl Node {
             node.register(id);
         }
         node.local.protocols = node.handlers.keys().cloned().collect();
+        #[cfg(feature = "addresses")]
+        node.announce_addresses();
         node
     }
 
@@ -229,6 +240,8 @@ impl Node {
             remote,
             peer: None,
             standing: Standing::default(),
+            #[cfg(feature = "addresses")]
+            local: None,
             #[cfg(feature = "relay")]
             relayed: relaying::Relayed::default(),
             #[cfg(feature = "limits")]
@@ -297,6 +310,8 @@ impl Node {
         }
         #[cfg(feature = "service")]
         self.tell_identified(now);
+        #[cfg(feature = "addresses")]
+        self.settle_reaching(now);
     }
 
     /// When [`Node::handle_timeout`] is due; early calls are harmless.
@@ -307,6 +322,8 @@ impl Node {
         let protocols = earliest(protocols, self.store_timeout());
         #[cfg(feature = "manager")]
         let protocols = earliest(protocols, self.manager.poll_timeout());
+        #[cfg(feature = "addresses")]
+        let protocols = earliest(protocols, self.reaching.poll_timeout());
         #[cfg(feature = "relay")]
         let protocols = earliest(protocols, self.relays.poll_timeout());
         earliest(protocols, self.dials.poll_timeout())
@@ -324,6 +341,8 @@ impl Node {
         self.manage(now);
         #[cfg(feature = "relay")]
         self.settle_relays(now);
+        #[cfg(feature = "addresses")]
+        self.time_reaching(now);
         #[cfg(feature = "store")]
         self.time_store(now);
     }
@@ -339,19 +358,20 @@ impl Node {
 
     /// The host listens on `address` from now on.
     pub fn listening(&mut self, now: Instant, address: Multiaddr) {
-        if !self.local.addresses.contains(&address) {
-            self.local.addresses.push(address);
-            self.addresses_changed(now);
-        }
+        #[cfg(feature = "addresses")]
+        self.reaching.addresses.listening(address);
+        #[cfg(not(feature = "addresses"))]
+        self.local.addresses.push(address);
+        self.addresses_changed(now);
     }
 
     /// The host has stopped listening on `address`.
     pub fn unlistened(&mut self, now: Instant, address: &Multiaddr) {
-        let before = self.local.addresses.len();
+        #[cfg(feature = "addresses")]
+        self.reaching.addresses.unlistened(address);
+        #[cfg(not(feature = "addresses"))]
         self.local.addresses.retain(|known| known != address);
-        if self.local.addresses.len() != before {
-            self.addresses_changed(now);
-        }
+        self.addresses_changed(now);
     }
 
     /// From now on inbound streams may ask for `protocol`;
@@ -471,6 +491,8 @@ impl Node {
                     self.peers.remove(&peer);
                 }
             }
+            #[cfg(feature = "addresses")]
+            self.reaching.addresses.disconnected(now, id);
             self.streams.retain(|(connection, _), _| *connection != id);
             self.requests.retain(|_, (connection, ..)| *connection != id);
             for protocol in self.protocol_ids() {
@@ -540,6 +562,8 @@ impl Node {
         if matches!(event, Event::Identified { .. }) {
             self.stir_relays();
         }
+        #[cfg(feature = "addresses")]
+        self.reaching.note(&event);
         #[cfg(feature = "service")]
         self.note_identified(&event);
         self.outputs.push_back(Output::Event(event));

@@ -44,7 +44,7 @@ pub(super) struct Relays {
     /// Relays that did not serve us: when to ask again, and the wait after that.
     retries: Map<PeerId, (Instant, Duration)>,
     /// Where we can be reached through whom.
-    announced: Map<PeerId, Vec<Multiaddr>>,
+    pub(super) announced: Map<PeerId, Vec<Multiaddr>>,
     /// Something changed that may make a relay useful.
     stirred: bool,
     /// When it was last seen to what is wanted.
@@ -362,12 +362,6 @@ impl Node {
         if before == addresses {
             self.relays.announced.insert(relay, before);
             return;
-        }
-        self.local.addresses.retain(|known| !before.contains(known));
-        for address in &addresses {
-            if !self.local.addresses.contains(address) {
-                self.local.addresses.push(address.clone());
-            }
         }
         if !addresses.is_empty() {
             self.relays.announced.insert(relay, addresses);

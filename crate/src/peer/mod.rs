@@ -16,6 +16,8 @@ mod carrying;
 mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
+#[cfg(feature = "addresses")]
+mod reaching;
 #[cfg(feature = "relay")]
 mod relaying;
 #[cfg(feature = "service")]

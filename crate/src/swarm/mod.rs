@@ -4,12 +4,14 @@
 //! State machines of the [node](crate::node), which gives them time and carries
 //! out what they say.
 
+#[cfg(feature = "addresses")]
+pub mod addresses;
 #[cfg(feature = "limits")]
 pub mod arrivals;
 #[cfg(feature = "dialing")]
 mod backoff;
 pub(crate) mod dial;
-#[cfg(feature = "limits")]
+#[cfg(any(feature = "addresses", feature = "limits"))]
 pub mod gate;
 #[cfg(feature = "limits")]
 pub mod limits;

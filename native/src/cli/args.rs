@@ -144,6 +144,20 @@ pub(super) struct Serve {
     #[arg(long, value_name = "SUBJECT")]
     pub(super) deny: Vec<String>,
 
+    /// Announce this address in place of all that the server knows of itself; may be
+    /// repeated.
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(super) announce: Vec<Multiaddr>,
+
+    /// Announce this address too; may be repeated.
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(super) append_announce: Vec<Multiaddr>,
+
+    /// Never announce addresses that begin so, or of this network, such as
+    /// /ip4/10.0.0.0/ipcidr/8. May be repeated.
+    #[arg(long, value_name = "SUBJECT")]
+    pub(super) no_announce: Vec<String>,
+
     /// Print what the server does and holds so often.
     #[arg(long, value_name = "SECONDS", value_parser = interval)]
     pub(super) stats: Option<Duration>,

@@ -23,6 +23,8 @@ pub(crate) enum ConfigError {
     Syntax { path: String, reason: String },
     #[error(transparent)]
     Subject(#[from] polypeer::swarm::gate::SubjectError),
+    #[error("no address: {text}: {source}")]
+    Address { text: String, source: polypeer::address::ParseError },
     #[error("no PeerId: {0}")]
     Peer(String),
 }
@@ -37,6 +39,7 @@ pub(super) struct File {
     arrivals: Arrivals,
     filters: Filters,
     bandwidth: Bandwidth,
+    addresses: Addresses,
 }
 
 /// An amount of bytes: a number, or text such as `"512M"`.
@@ -138,6 +141,18 @@ struct Limit {
     outbound: Option<Amount>,
 }
 
+/// What is announced to others.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Addresses {
+    /// These in place of all others.
+    announce: Vec<String>,
+    append_announce: Vec<String>,
+    no_announce: Vec<String>,
+    /// Remotes that must see an address before it is believed.
+    observers: Option<usize>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Bandwidth {
@@ -176,6 +191,7 @@ impl File {
         self.marks.apply(config);
         self.arrivals.apply(config);
         self.filters.apply(config)?;
+        self.addresses.apply(config)?;
         self.bandwidth.apply(config)
     }
 }
@@ -199,6 +215,11 @@ pub(super) fn apply(arguments: &Serve, config: &mut Config) -> Result<(), Config
         ..Filters::default()
     };
     filters.apply(config)?;
+    let addresses =
+        Addresses { no_announce: arguments.no_announce.clone(), ..Addresses::default() };
+    addresses.apply(config)?;
+    config.addresses.announce.extend_from_slice(&arguments.announce);
+    config.addresses.append_announce.extend_from_slice(&arguments.append_announce);
     let rates = &mut config.bandwidth.all;
     rates.inbound = arguments.limit_in.or(rates.inbound);
     rates.outbound = arguments.limit_out.or(rates.outbound);
@@ -295,6 +316,27 @@ impl Filters {
     }
 }
 
+impl Addresses {
+    fn apply(self, config: &mut Config) -> Result<(), ConfigError> {
+        let addresses = &mut config.addresses;
+        let lists = [
+            (self.announce, &mut addresses.announce),
+            (self.append_announce, &mut addresses.append_announce),
+        ];
+        for (said, list) in lists {
+            for text in said {
+                let address = text.parse();
+                list.push(address.map_err(|source| ConfigError::Address { text, source })?);
+            }
+        }
+        for subject in self.no_announce {
+            addresses.no_announce.push(subject.parse()?);
+        }
+        addresses.observers = self.observers.unwrap_or(addresses.observers).max(1);
+        Ok(())
+    }
+}
+
 impl Bandwidth {
     fn apply(self, config: &mut Config) -> Result<(), ConfigError> {
         let (bandwidth, all) = (&mut config.bandwidth, (self.inbound, self.outbound));
@@ -344,6 +386,11 @@ mod tests {
         outbound = "10M"
         each_peer = { inbound = 1000000 }
         protocols."/chat/1.0.0" = { outbound = "64K" }
+
+        [addresses]
+        append_announce = ["/dns4/a.example/tcp/443/wss"]
+        no_announce = ["/ip4/10.0.0.0/ipcidr/8"]
+        observers = 3
     "#;
 
     #[test]
@@ -359,6 +406,10 @@ mod tests {
                 "outbound": "10M", "each_peer": { "inbound": 1_000_000 },
                 "protocols": { "/chat/1.0.0": { "outbound": "64K" } },
             },
+            "addresses": {
+                "append_announce": ["/dns4/a.example/tcp/443/wss"],
+                "no_announce": ["/ip4/10.0.0.0/ipcidr/8"], "observers": 3,
+            },
         });
         let from_json = applied(serde_json::from_value(json).unwrap()).unwrap();
         let config = applied(toml::from_str(TOML).unwrap()).unwrap();
@@ -371,6 +422,10 @@ mod tests {
         for config in [&config, &from_json] {
             assert_eq!((config.manager.low_water, config.manager.high_water), (13_104, 9000));
             assert_eq!(config.manager.grace, Duration::from_secs(5));
+            let addresses = &config.addresses;
+            assert_eq!(addresses.append_announce[0].to_string(), "/dns4/a.example/tcp/443/wss");
+            assert_eq!(addresses.no_announce, ["/ip4/10.0.0.0/ipcidr/8".parse().unwrap()]);
+            assert_eq!(addresses.observers, 3);
         }
         assert_eq!(config.limits.peer.streams_in, 32);
         assert_eq!(config.limits.peer.memory, 4 << 20);
@@ -390,6 +445,7 @@ mod tests {
             ("[limit]", "unknown field"),
             ("[limits]\nmemory = \"many\"", "unknown unit"),
             ("[filters]\ndeny = [\"10.0.0.0/8\"]", "10.0.0.0/8"),
+            ("[addresses]\nannounce = [\"/ip4/300.0.0.1\"]", "300.0.0.1"),
             ("[bandwidth]\npeers.bob = { inbound = 1 }", "bob"),
         ] {
             let error = match toml::from_str(toml) {

@@ -7,6 +7,7 @@ mod key;
 mod output;
 mod perf;
 mod ping;
+mod reach;
 mod serve;
 mod stats;
 

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::args::Serve;
 use super::output::Output;
-use super::{Failure, config, key, stats};
+use super::{Failure, config, key, reach, stats};
 
 /// Where a server listens if it is not told: on all interfaces, at fixed ports.
 const DEFAULT_LISTEN: [&str; 4] = [
@@ -78,10 +78,12 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     if let Some(interval) = arguments.stats {
         tokio::spawn(stats::print(node.clone(), interval, output));
     }
+    let mut reach = reach::Reach::new(&node, output).await;
     loop {
         tokio::select! {
             () = interrupted.next() => break,
             event = events.next() => match event {
+                Some(Event::AddressesChanged) => reach.changed(&node).await,
                 Some(event) => report(&event, output),
                 None => break,
             },
