@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use polypeer::address::{Multiaddr, Protocol};
+use polypeer::address::{Iter, Multiaddr, Protocol};
+
+use crate::webrtc;
 
 /// A multiaddr that this host can dial, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub(crate) enum Endpoint {
     Memory(u64),
     /// `/ip4|ip6|dns|dns4|dns6/…/tcp/N` with what runs over it.
     Tcp { host: Host, port: u16, over: Over },
+    /// `/ip4|ip6|dns|dns4|dns6/…/udp/N/webrtc-direct`, with `/certhash/…` to dial.
+    WebRtc { host: Host, port: u16, certhash: Option<[u8; 34]> },
     /// `/dnsaddr/NAME`; the addresses in its records must end with the bytes `end`.
     Dnsaddr { name: String, end: Vec<u8> },
 }
@@ -54,6 +58,7 @@ pub(crate) enum Layer {
 pub(crate) enum Target {
     Memory(u64),
     Tcp { at: SocketAddr, over: Over },
+    WebRtc { at: SocketAddr, certhash: [u8; 34] },
 }
 
 impl Endpoint {
@@ -78,7 +83,11 @@ impl Endpoint {
             Protocol::Dns6(name) => Host::Name(name.to_owned(), Family::V6),
             _ => return None,
         };
-        let Protocol::Tcp(port) = parts.next()? else { return None };
+        let port = match parts.next()? {
+            Protocol::Tcp(port) => port,
+            Protocol::Udp(port) => return Self::parse_webrtc(host, port, parts),
+            _ => return None,
+        };
         let wss = |host: &Host| Layer::Wss { host: host.http(port, 443), name: host.text() };
         let layer = match (parts.next(), parts.next(), parts.next(), parts.next()) {
             (None, ..) => Layer::Tcp,
@@ -95,13 +104,53 @@ impl Endpoint {
         Some(Self::Tcp { host, port, over })
     }
 
+    /// The target at `ip`, which the host is or resolves to; none if the address
+    /// lacks what a dial needs.
+    pub(crate) fn at(&self, ip: IpAddr) -> Option<Target> {
+        match self {
+            Self::Tcp { port, over, .. } => {
+                Some(Target::Tcp { at: SocketAddr::new(ip, *port), over: over.clone() })
+            }
+            Self::WebRtc { port, certhash, .. } => {
+                Some(Target::WebRtc { at: SocketAddr::new(ip, *port), certhash: (*certhash)? })
+            }
+            Self::Memory(_) | Self::Dnsaddr { .. } => None,
+        }
+    }
+
+    /// Hashes of others than SHA2-256 may stand there too (libp2p specs,
+    /// `webrtc/webrtc-direct.md`, "Addressing"); that one must.
+    fn parse_webrtc(host: Host, port: u16, mut parts: Iter<'_>) -> Option<Self> {
+        let Protocol::WebrtcDirect = parts.next()? else { return None };
+        let mut certhash = None;
+        let mut last = None;
+        for part in parts {
+            let Protocol::Certhash(hash) = part else { return None };
+            certhash = certhash.or(<[u8; 34]>::try_from(hash).ok().filter(is_sha2_256));
+            last = Some(hash);
+        }
+        if last.is_some() && certhash.is_none() {
+            return None;
+        }
+        Some(Self::WebRtc { host, port, certhash })
+    }
+
     /// The name that must be looked up.
     pub(crate) fn name(&self) -> Option<&str> {
         match self {
-            Self::Memory(_) | Self::Tcp { host: Host::Ip(_), .. } => None,
-            Self::Tcp { host: Host::Name(name, _), .. } | Self::Dnsaddr { name, .. } => Some(name),
+            Self::Memory(_)
+            | Self::Tcp { host: Host::Ip(_), .. }
+            | Self::WebRtc { host: Host::Ip(_), .. } => None,
+            Self::Tcp { host: Host::Name(name, _), .. }
+            | Self::WebRtc { host: Host::Name(name, _), .. }
+            | Self::Dnsaddr { name, .. } => Some(name),
         }
     }
+}
+
+/// Whether a multihash is one of SHA2-256: its code and its length.
+fn is_sha2_256(hash: &[u8; 34]) -> bool {
+    hash.starts_with(&[0x12, 0x20])
 }
 
 /// The bytes of `address` behind its first `parts`.
@@ -149,6 +198,7 @@ impl Target {
         match self {
             Self::Memory(port) => memory(*port),
             Self::Tcp { at, over } => over.address(*at),
+            Self::WebRtc { at, certhash } => webrtc::with_certhash(webrtc::address(*at), *certhash),
         }
     }
 }
@@ -202,6 +252,20 @@ mod tests {
     }
 
     #[test]
+    fn webrtc_direct_is_dialed_with_a_hash_and_listened_on_without() {
+        let hash = "uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g";
+        let bare = "/ip6/2001:db8::1/udp/4001/webrtc-direct";
+        let ip = "2001:db8::1".parse().unwrap();
+        let Some(whole) = parse(&format!("{bare}/certhash/{hash}")) else { panic!() };
+        let target = whole.at(ip).unwrap();
+        assert_eq!(target.address().to_string(), format!("{bare}/certhash/{hash}"));
+        assert!(parse(bare).is_some_and(|bare| bare.at(ip).is_none()));
+        // One hash of several is one that we know.
+        let two = parse(&format!("{bare}/certhash/uEwEA/certhash/{hash}")).unwrap();
+        assert_eq!(two.at(ip), Some(target));
+    }
+
+    #[test]
     fn what_is_not_spoken_here_is_not_parsed() {
         let peer = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
         for text in [
@@ -212,6 +276,11 @@ mod tests {
             "/ip4/192.0.2.1/tcp/1/tls/ws/http",
             "/memory/1/ws",
             "/unix/run/peer.sock",
+            "/ip4/192.0.2.1/udp/1",
+            "/ip4/192.0.2.1/udp/1/webrtc-direct/ws",
+            "/ip4/192.0.2.1/tcp/1/webrtc-direct",
+            // A hash that is not one of SHA2-256.
+            "/ip4/192.0.2.1/udp/1/webrtc-direct/certhash/uEwEA",
             &format!("/ip4/192.0.2.1/tcp/1/p2p/{peer}/p2p-circuit"),
             &format!("/ip4/192.0.2.1/tcp/1/p2p/{peer}/p2p-circuit/p2p/{peer}"),
         ] {

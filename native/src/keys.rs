@@ -73,26 +73,30 @@ pub fn load(path: &Path) -> Result<Loaded, KeyError> {
 /// Writes `keypair` to `path`, which must not exist, readable by its owner alone.
 /// The file appears whole or not at all. Missing directories are made.
 pub fn store(path: &Path, keypair: &Keypair) -> Result<(), KeyError> {
-    let failed = |source| KeyError::Io { path: path.to_owned(), source };
+    create(path, &keypair.to_protobuf()).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => KeyError::Exists(path.to_owned()),
+        _ => KeyError::Io { path: path.to_owned(), source },
+    })
+}
+
+/// Writes a secret to `path` as [`store`] does.
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if path.symlink_metadata().is_ok() {
-        return Err(KeyError::Exists(path.to_owned()));
+        return Err(io::ErrorKind::AlreadyExists.into());
     }
     if let Some(folder) = path.parent() {
         let mut builder = DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(folder).map_err(failed)?;
+        builder.recursive(true).create(folder)?;
     }
-    let draft = draft(path).map_err(failed)?;
-    let written = write_new(&draft, &keypair.to_protobuf());
+    let draft = draft(path)?;
+    let written = write_new(&draft, bytes);
     // A link, unlike a renaming, fails if somebody made the file meanwhile.
     let linked = written.and_then(|()| fs::hard_link(&draft, path));
     // What is left of the draft is of no harm but to tidiness.
     let _ = fs::remove_file(&draft);
-    linked.map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => KeyError::Exists(path.to_owned()),
-        _ => failed(source),
-    })
+    linked
 }
 
 /// The key at `path`, made by `make` if there is none yet.

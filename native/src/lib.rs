@@ -1,10 +1,12 @@
-//! The tokio host of [`polypeer`]: TCP, WebSocket, secure WebSocket, memory, names.
+//! The tokio host of [`polypeer`]: TCP, WebSocket, secure WebSocket, WebRTC direct,
+//! memory, names.
 //!
 //! [`Native`] implements the core's [`Platform`](polypeer::facade::platform::Platform).
 
 mod ciphers;
 mod descriptors;
 mod endpoint;
+mod handshakes;
 mod io;
 pub mod keys;
 mod listener;
@@ -15,6 +17,7 @@ pub mod service;
 pub mod store;
 mod tcp;
 mod tls;
+mod webrtc;
 mod websocket;
 
 pub use ciphers::Ring;
@@ -22,3 +25,4 @@ pub use descriptors::raise_descriptor_limit;
 pub use platform::{Native, Options};
 pub use resolve::{ResolveError, Resolver, SystemResolver};
 pub use tls::{CertificateError, ServerCertificate, certificates};
+pub use webrtc::{WebRtcCertificate, WebRtcCertificateError};

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -22,6 +22,7 @@ use crate::memory::{self, MemoryListener};
 use crate::resolve::{Resolver, SystemResolver, resolve};
 use crate::tcp::{self, Acceptor, Ports};
 use crate::tls::{self, ServerCertificate};
+use crate::webrtc::{self, WebRtcCertificate, WebRtcListener};
 use crate::websocket;
 
 /// How long a dial waits for one address before it tries the next one beside it
@@ -41,6 +42,9 @@ pub struct Options {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// To listen on secure WebSocket with.
     pub certificate: Option<ServerCertificate>,
+    /// To listen on WebRTC direct with. Its hash is part of the addresses, which
+    /// therefore stay only if it does; by default it is a new one.
+    pub webrtc_certificate: Option<WebRtcCertificate>,
 }
 
 impl Default for Options {
@@ -51,12 +55,14 @@ impl Default for Options {
             resolver: Arc::new(SystemResolver::default()),
             extra_roots: Vec::new(),
             certificate: None,
+            webrtc_certificate: None,
         }
     }
 }
 
 /// The tokio host. It dials and listens on TCP, WebSocket (`/ws`), secure WebSocket
-/// (`/wss`, `/tls/ws`, `/tls/sni/NAME/ws`) and memory, and resolves names.
+/// (`/wss`, `/tls/ws`, `/tls/sni/NAME/ws`), WebRTC direct (`/udp/PORT/webrtc-direct`)
+/// and memory, and resolves names.
 ///
 /// Its futures must be polled, and its tasks run, in a tokio runtime with time and
 /// I/O switched on. Clones share everything.
@@ -68,6 +74,8 @@ struct Inner {
     options: Options,
     ports: Arc<Ports>,
     tls: tls::Client,
+    /// The one that we listen on WebRTC direct with, once we do.
+    webrtc: OnceLock<webrtc::Identity>,
 }
 
 impl Default for Native {
@@ -81,7 +89,13 @@ impl Native {
     pub fn new(mut options: Options) -> Self {
         let tls = tls::Client::new(std::mem::take(&mut options.extra_roots));
         let started = std::time::Instant::now();
-        Self(Arc::new(Inner { started, options, ports: Arc::default(), tls }))
+        Self(Arc::new(Inner {
+            started,
+            options,
+            ports: Arc::default(),
+            tls,
+            webrtc: OnceLock::new(),
+        }))
     }
 }
 
@@ -117,12 +131,14 @@ impl Platform for Native {
     }
 
     fn can_dial(&self, address: &Multiaddr) -> bool {
-        Endpoint::parse(address).is_some()
+        // A listener of WebRTC direct is known by its certificate alone.
+        !matches!(Endpoint::parse(address), None | Some(Endpoint::WebRtc { certhash: None, .. }))
     }
 
     fn can_listen(&self, address: &Multiaddr) -> bool {
         match Endpoint::parse(address) {
             Some(Endpoint::Memory(_)) => true,
+            Some(Endpoint::WebRtc { host: Host::Ip(_), certhash: None, .. }) => true,
             Some(Endpoint::Tcp { host: Host::Ip(_), over, .. }) => {
                 !matches!(over.layer, Layer::Wss { .. }) || self.0.options.certificate.is_some()
             }
@@ -181,6 +197,7 @@ impl Inner {
         let remote = target.address();
         let (at, over) = match target {
             Target::Memory(port) => return memory::dial(port),
+            Target::WebRtc { at, certhash } => return webrtc::dial(at, certhash).await,
             Target::Tcp { at, over } => (at, over),
         };
         let failed = |source| TransportError::Connect { address: remote.clone(), source };
@@ -215,8 +232,32 @@ impl Inner {
             Some(Endpoint::Tcp { host: Host::Ip(ip), port, over }) => {
                 self.listen_tcp(address, SocketAddr::new(ip, port), over)
             }
+            Some(Endpoint::WebRtc { host: Host::Ip(ip), port, certhash: None }) => {
+                self.listen_webrtc(address, SocketAddr::new(ip, port))
+            }
             _ => Err(TransportError::Unsupported { address }),
         }
+    }
+
+    fn listen_webrtc(
+        &self,
+        address: Multiaddr,
+        at: SocketAddr,
+    ) -> Result<Box<dyn Listener>, TransportError> {
+        let identity = match self.webrtc.get() {
+            Some(identity) => identity,
+            None => {
+                let made = webrtc::Identity::of_listener(self.options.webrtc_certificate.clone());
+                let made = made.map_err(|reason| TransportError::WebRtc {
+                    address: address.clone(),
+                    reason: reason.to_string(),
+                })?;
+                self.webrtc.get_or_init(|| made)
+            }
+        };
+        let listener = WebRtcListener::bind(identity.clone(), at)
+            .map_err(|source| TransportError::Listen { address, source })?;
+        Ok(Box::new(listener))
     }
 
     fn listen_tcp(

@@ -1,7 +1,7 @@
 //! Names: `/dns`, `/dns4`, `/dns6` and `/dnsaddr`.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::LookupIpStrategy;
@@ -102,29 +102,24 @@ pub(crate) async fn resolve(
                 name.to_owned()
             }
         };
-        match endpoint {
-            Endpoint::Memory(port) => targets.push(Target::Memory(port)),
-            Endpoint::Tcp { host: Host::Ip(ip), port, over } => {
-                targets.push(Target::Tcp { at: SocketAddr::new(ip, port), over });
-            }
-            Endpoint::Tcp { host: Host::Name(_, family), port, over } => {
-                match resolver.addresses(&name).await {
+        match &endpoint {
+            Endpoint::Memory(port) => targets.push(Target::Memory(*port)),
+            Endpoint::Tcp { host, .. } | Endpoint::WebRtc { host, .. } => match host {
+                Host::Ip(ip) => targets.extend(endpoint.at(*ip)),
+                Host::Name(_, family) => match resolver.addresses(&name).await {
                     Ok(ips) => {
                         let wanted = ips.into_iter().filter(|ip| family.has(ip));
-                        targets.extend(wanted.map(|ip| {
-                            let at = SocketAddr::new(ip, port);
-                            Target::Tcp { at, over: over.clone() }
-                        }));
+                        targets.extend(wanted.filter_map(|ip| endpoint.at(ip)));
                     }
                     Err(error) => failure = Some(failed(name, error.0)),
-                }
-            }
+                },
+            },
             Endpoint::Dnsaddr { end, .. } => {
                 let name = format!("_dnsaddr.{name}");
                 match resolver.texts(&name).await {
                     Ok(_) if depth == MAX_DEPTH => failure = Some(too_many(&address)),
                     Ok(texts) => {
-                        let found = texts.iter().filter_map(|text| record(text, &end));
+                        let found = texts.iter().filter_map(|text| record(text, end));
                         queue.extend(found.take(MAX_RECORDS).map(|found| (found, depth + 1)));
                     }
                     Err(error) => failure = Some(failed(name, error.0)),

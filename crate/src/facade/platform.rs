@@ -190,6 +190,21 @@ pub enum TransportError {
         /// What was wrong.
         reason: String,
     },
+    /// The other end has another certificate than its address says: ask whom the
+    /// address is from for the one of today, and suspect whoever is in between.
+    #[error("{address} has another certificate than that")]
+    WrongCertificate {
+        /// The other end, with the certificate that was expected.
+        address: Multiaddr,
+    },
+    /// ICE, DTLS or SCTP with the other end failed.
+    #[error("WebRTC with {address} failed: {reason}")]
+    WebRtc {
+        /// The other end.
+        address: Multiaddr,
+        /// What was wrong.
+        reason: String,
+    },
     /// The time limit passed before the link was open.
     #[error("{address} did not answer in time")]
     TimedOut {

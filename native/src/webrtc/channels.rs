@@ -1,0 +1,422 @@
+//! The data channels of one connection: streams of SCTP, by the numbers that the
+//! core knows them by.
+//!
+//! Source: RFC 8831 (data channels), RFC 8832 (how they open), RFC 9260 (SCTP).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use sctp_proto::{
+    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
+    Payload, PayloadProtocolIdentifier as Kind, ServerConfig, StreamEvent, Transmit,
+    TransportConfig,
+};
+
+use super::{dcep, records};
+
+/// Bytes of the remote's messages that wait to be read, in all channels: as much as
+/// is on its way over 100 ms at 80 Mbit/s. SCTP lets the remote send no more.
+const RECEIVE_BYTES: u32 = 1 << 20;
+/// Bytes that are not acknowledged, or not sent, beyond which nothing more is taken
+/// from the core. As [`RECEIVE_BYTES`].
+const SEND_BYTES: usize = 1 << 20;
+/// The longest message of a remote: what fits a record. libp2p's have at most 16 KiB.
+const MAX_MESSAGE: u32 = u16::MAX as u32;
+/// Channels of the remote that are open; further ones are closed at once. What
+/// browsers allow a page.
+const MAX_REMOTE: usize = 1024;
+/// Channels of both sides, opening and closing ones counted; a remote that has more
+/// is left.
+const MAX_CHANNELS: usize = 4096;
+/// Channels of ours, so that their ids stay below 1024, which browsers agree to.
+const MAX_LOCAL: usize = 511;
+
+/// Payload bytes of a packet, so that with all headers it has less than the 1,280
+/// bytes that IPv6 always carries. (Many messages of some bytes in one packet are
+/// miscounted by `sctp-proto`, by a sixth at most.)
+const PAYLOAD_BYTES: u32 = 1150;
+/// Retransmission times. The lower bound is that of TCP in practice: with the
+/// second of RFC 9260 each loss of a last packet costs one.
+const RTO_INITIAL_MS: u64 = 500;
+const RTO_MIN_MS: u64 = 200;
+const RTO_MAX_MS: u64 = 10_000;
+
+/// The id of the channel that the handshake runs on.
+const HANDSHAKE: u16 = 0;
+
+/// SCTP over DTLS knows no addresses.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5000);
+
+pub(super) struct Channels {
+    client: bool,
+    endpoint: Endpoint,
+    association: Option<(AssociationHandle, Association)>,
+    established: bool,
+    /// Why there are no channels any more.
+    lost: Option<String>,
+    /// The core's numbers by id; none before the remote has said that it opens a
+    /// channel, and none after one has been closed here.
+    channels: BTreeMap<u16, Option<u32>>,
+    ids: BTreeMap<u32, u16>,
+    /// Ids of ours that have been used and can be used again.
+    free: BTreeSet<u16>,
+    /// The next id of ours that was never used.
+    next: u16,
+    /// Channels that the remote has opened so far.
+    opened: u32,
+    /// Ids whose messages may be read, in turn.
+    readable: VecDeque<u16>,
+    /// Ids with bytes that are not acknowledged, perhaps.
+    busy: BTreeSet<u16>,
+    /// Records about channels, for the core.
+    records: Vec<u8>,
+    packets: VecDeque<Bytes>,
+    /// Bytes that have come since all had been read.
+    unread: usize,
+    /// The last packet with a message.
+    last: Bytes,
+}
+
+impl Channels {
+    pub(super) fn new(client: bool) -> Self {
+        let transport = Arc::new(
+            TransportConfig::default()
+                .with_max_receive_buffer_size(RECEIVE_BYTES)
+                .with_max_receive_message_size(MAX_MESSAGE)
+                .with_max_send_message_size(MAX_MESSAGE)
+                .with_rto_initial_ms(RTO_INITIAL_MS)
+                .with_rto_min_ms(RTO_MIN_MS)
+                .with_rto_max_ms(RTO_MAX_MS),
+        );
+        let mut config = EndpointConfig::new();
+        config.max_payload_size(PAYLOAD_BYTES);
+        let mut server = ServerConfig::default();
+        server.transport = Arc::clone(&transport);
+        let mut endpoint = Endpoint::new(Arc::new(config), Some(Arc::new(server)));
+        let (mut association, mut lost) = (None, None);
+        if client {
+            let mut config = ClientConfig::default();
+            config.transport = transport;
+            match endpoint.connect(config, NOWHERE) {
+                Ok(begun) => association = Some(begun),
+                Err(error) => lost = Some(error.to_string()),
+            }
+        }
+        Self {
+            client,
+            endpoint,
+            association,
+            established: false,
+            lost,
+            channels: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            free: BTreeSet::new(),
+            // The client's are even (RFC 8832 section 6); 0 is the handshake's.
+            next: if client { 2 } else { 1 },
+            opened: 0,
+            readable: VecDeque::new(),
+            busy: BTreeSet::new(),
+            records: Vec::new(),
+            packets: VecDeque::new(),
+            unread: 0,
+            last: Bytes::new(),
+        }
+    }
+
+    pub(super) fn is_established(&self) -> bool {
+        self.established
+    }
+
+    pub(super) fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+
+    // The wire.
+
+    /// Takes in a packet.
+    pub(super) fn handle(&mut self, now: Instant, packet: Bytes) {
+        if carries_message(&packet) {
+            self.unread += packet.len();
+            self.last = packet.clone();
+        }
+        self.take_in(now, packet);
+    }
+
+    fn take_in(&mut self, now: Instant, packet: Bytes) {
+        match self.endpoint.handle(now, NOWHERE, None, None, packet) {
+            Some((handle, DatagramEvent::NewAssociation(association)))
+                if self.association.is_none() =>
+            {
+                self.association = Some((handle, association));
+            }
+            Some((handle, DatagramEvent::AssociationEvent(event))) => {
+                if let Some((ours, association)) = &mut self.association
+                    && *ours == handle
+                {
+                    association.handle_event(event);
+                }
+            }
+            _ => {}
+        }
+        self.pump();
+    }
+
+    /// The next packet to send.
+    pub(super) fn poll_packet(&mut self, now: Instant) -> Option<Bytes> {
+        loop {
+            if let Some(packet) = self.packets.pop_front() {
+                return Some(packet);
+            }
+            let association = self.association.as_mut().map(|(_, association)| association);
+            let transmit = self
+                .endpoint
+                .poll_transmit()
+                .or_else(|| association.and_then(|it| it.poll_transmit(now)))?;
+            if let Transmit { payload: Payload::RawEncode(packets), .. } = transmit {
+                self.packets.extend(packets);
+            }
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.association.as_ref()?.1.poll_timeout()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if let Some((_, association)) = &mut self.association {
+            association.handle_timeout(now);
+        }
+        self.pump();
+    }
+
+    /// Heeds what SCTP has to say.
+    fn pump(&mut self) {
+        while let Some((handle, association)) = &mut self.association {
+            while let Some(event) = association.poll_endpoint_event() {
+                if let Some(event) = self.endpoint.handle_event(*handle, event) {
+                    association.handle_event(event);
+                }
+            }
+            // Streams are known by their events.
+            while association.accept_stream().is_some() {}
+            match association.poll() {
+                None => return,
+                Some(Event::Connected) => {
+                    self.established = true;
+                    // It exists already if the remote was faster.
+                    let _ = association.open_stream(HANDSHAKE, Kind::Binary);
+                    self.channels.insert(HANDSHAKE, Some(0));
+                    self.ids.insert(0, HANDSHAKE);
+                }
+                Some(Event::HandshakeFailed { reason } | Event::AssociationLost { reason }) => {
+                    self.lost.get_or_insert_with(|| reason.to_string());
+                }
+                Some(Event::Stream(event)) => self.on_stream(event),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn on_stream(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Opened { id } => self.on_opened(id),
+            StreamEvent::Readable { id } if !self.readable.contains(&id) => {
+                self.readable.push_back(id);
+            }
+            StreamEvent::Finished { id } => {
+                if let Some(Some(number)) = self.channels.remove(&id) {
+                    self.ids.remove(&number);
+                    records::write(&mut self.records, records::CLOSE, number, &[]);
+                }
+                self.busy.remove(&id);
+            }
+            StreamEvent::ResetComplete { id } if self.is_ours(id) => {
+                self.free.insert(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_opened(&mut self, id: u16) {
+        if id == HANDSHAKE {
+            return;
+        }
+        self.channels.entry(id).or_insert(None);
+        if self.channels.len() > MAX_CHANNELS {
+            self.lost.get_or_insert_with(|| "the remote opens too many channels".into());
+        } else if self.channels.len().saturating_sub(self.ours()) > MAX_REMOTE {
+            self.reset(id);
+        }
+    }
+
+    fn is_ours(&self, id: u16) -> bool {
+        id != HANDSHAKE && id.is_multiple_of(2) == self.client
+    }
+
+    /// Ids of ours in use, those that still close counted.
+    fn ours(&self) -> usize {
+        usize::from(self.next / 2).saturating_sub(self.free.len() + usize::from(self.client))
+    }
+
+    // What the core reads.
+
+    /// Appends records to `out` until it has `enough` bytes or nothing is left.
+    pub(super) fn read(&mut self, now: Instant, out: &mut Vec<u8>, enough: usize) {
+        while out.len() < enough {
+            out.append(&mut self.records);
+            let Some(id) = self.readable.pop_front() else { break };
+            let Some((_, association)) = &mut self.association else { break };
+            let message = association.stream(id).and_then(|mut stream| stream.read_sctp());
+            // What cannot be read has been closed.
+            let Ok(Some(message)) = message else { continue };
+            self.readable.push_back(id);
+            let mut bytes = vec![0; message.len()];
+            if message.read(&mut bytes).is_ok() {
+                self.on_message(id, message.ppi, &bytes, out);
+            }
+            self.pump();
+        }
+        if self.readable.is_empty() {
+            self.tell_window(now);
+        }
+    }
+
+    /// After much had waited to be read: SCTP tells the remote only in answer to
+    /// something that it has room again, and a remote that thinks otherwise tries
+    /// rarely. The same packet once more is something.
+    fn tell_window(&mut self, now: Instant) {
+        let much = self.unread > RECEIVE_BYTES as usize / 2;
+        self.unread = 0;
+        if much {
+            // The first answer may be held back; not so the second.
+            for _ in 0..2 {
+                self.take_in(now, self.last.clone());
+            }
+        }
+    }
+
+    fn on_message(&mut self, id: u16, kind: Kind, bytes: &[u8], out: &mut Vec<u8>) {
+        let Some(number) = self.channels.get(&id).copied() else { return };
+        match (kind, number) {
+            (Kind::Dcep, None) if dcep::is_open(bytes) && !self.is_closing(id) => {
+                let number = records::REMOTE.saturating_add(self.opened);
+                self.opened = self.opened.saturating_add(1);
+                self.channels.insert(id, Some(number));
+                self.ids.insert(number, id);
+                records::write(out, records::OPEN, number, &[]);
+                self.write(id, &dcep::ACK, Kind::Dcep);
+            }
+            (Kind::Binary | Kind::String, Some(number)) => {
+                records::header(out, records::MESSAGE, number, bytes.len());
+                out.extend_from_slice(bytes);
+            }
+            // An agreement to our channel, or a message without content.
+            (_, Some(_)) => {}
+            (_, None) => self.reset(id),
+        }
+    }
+
+    fn is_closing(&mut self, id: u16) -> bool {
+        let Some((_, association)) = &mut self.association else { return true };
+        !association.stream(id).is_ok_and(|stream| stream.is_writable())
+    }
+
+    // What the core writes.
+
+    /// Whether the core may write more.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.buffered() < SEND_BYTES
+    }
+
+    /// Bytes that the remote has not acknowledged.
+    pub(super) fn buffered(&mut self) -> usize {
+        let Some((_, association)) = &mut self.association else { return 0 };
+        let mut sum = 0;
+        self.busy.retain(|id| {
+            let waiting = association.stream(*id).and_then(|stream| stream.buffered_amount());
+            sum += waiting.as_ref().unwrap_or(&0);
+            waiting.is_ok_and(|waiting| waiting > 0)
+        });
+        sum
+    }
+
+    /// Opens the channel `number` of ours; says at once that it is closed if there
+    /// can be no more.
+    pub(super) fn open(&mut self, number: u32) {
+        if let Some(id) = self.open_id() {
+            self.channels.insert(id, Some(number));
+            self.ids.insert(number, id);
+            self.write(id, &dcep::OPEN, Kind::Dcep);
+        } else {
+            records::write(&mut self.records, records::CLOSE, number, &[]);
+        }
+    }
+
+    fn open_id(&mut self) -> Option<u16> {
+        let (_, association) = self.association.as_mut()?;
+        loop {
+            let id = match self.free.pop_first() {
+                Some(id) => id,
+                None if usize::from(self.next) < 2 * MAX_LOCAL + 2 => {
+                    self.next += 2;
+                    self.next - 2
+                }
+                None => return None,
+            };
+            // One that fails is the remote's, against the rules: it stays so.
+            if association.open_stream(id, Kind::Binary).is_ok() {
+                return Some(id);
+            }
+        }
+    }
+
+    /// Sends a message. One for a channel that is closed goes nowhere, of which the
+    /// core has been told or will be.
+    pub(super) fn send(&mut self, number: u32, message: &[u8]) {
+        if let Some(id) = self.ids.get(&number) {
+            self.write(*id, message, Kind::Binary);
+        }
+    }
+
+    fn write(&mut self, id: u16, message: &[u8], kind: Kind) {
+        let Some((_, association)) = &mut self.association else { return };
+        let written =
+            association.stream(id).and_then(|mut stream| stream.write_with_ppi(message, kind));
+        if written.is_ok() {
+            self.busy.insert(id);
+        }
+    }
+
+    /// Closes a channel, after what was sent on it.
+    pub(super) fn close(&mut self, number: u32) {
+        if let Some(id) = self.ids.remove(&number) {
+            self.reset(id);
+            self.pump();
+        }
+    }
+
+    fn reset(&mut self, id: u16) {
+        if let Some(number) = self.channels.get_mut(&id) {
+            *number = None;
+        }
+        if let Some((_, association)) = &mut self.association {
+            // It fails if the stream, or all, has ended anyway.
+            let _ = association.stream(id).and_then(|mut stream| stream.close());
+        }
+    }
+}
+
+#[cfg(test)]
+impl Channels {
+    pub(super) fn ids_used(&self) -> usize {
+        usize::from(self.next / 2)
+    }
+}
+
+/// Whether the first chunk of a packet is DATA (RFC 9260 section 3).
+fn carries_message(packet: &[u8]) -> bool {
+    packet.get(12) == Some(&0)
+}

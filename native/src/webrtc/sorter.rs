@@ -1,0 +1,192 @@
+//! One UDP socket for all remotes of a listener: whose is each datagram?
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::ice;
+use super::path::MAX_DATAGRAM;
+use super::stun::{self, Message};
+use super::ufrag::Credentials;
+
+/// Those who have asked whether the path works and have not begun DTLS, in all; the
+/// oldest is forgotten when there are more. An entry has some 600 bytes.
+const MAX_STRANGERS: usize = 1024;
+/// The same of one IP address, loopback excepted, so that it takes many to fill
+/// [`MAX_STRANGERS`].
+const MAX_STRANGERS_PER_ADDRESS: usize = 16;
+
+/// Remotes that have begun DTLS and that nobody has taken up yet.
+const MAX_ARRIVALS: usize = 64;
+
+/// Datagrams of one remote that wait for its task, half a MiB at most in practice;
+/// further ones are lost, as datagrams may be.
+const MAX_QUEUED: usize = 400;
+
+/// What the kernel keeps for all remotes, where it permits so much.
+const SOCKET_BYTES: usize = 4 << 20;
+
+/// How often a listener that was dropped looks whether its links have ended.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The first record of DTLS (RFC 9147 section 4.1, RFC 7983): a handshake.
+const HANDSHAKE_RECORD: u8 = 22;
+
+/// A remote that begins DTLS.
+pub(super) struct Arrival {
+    pub(super) remote: SocketAddr,
+    pub(super) credentials: Credentials,
+    /// Its datagrams, the one that it begins with first.
+    pub(super) inbox: mpsc::Receiver<Vec<u8>>,
+}
+
+/// A bound socket and who comes to it.
+pub(super) struct Endpoint {
+    pub(super) socket: Arc<UdpSocket>,
+    pub(super) local: SocketAddr,
+    arrivals: mpsc::Receiver<Arrival>,
+}
+
+impl Endpoint {
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            // IPv4 has addresses, and sockets, of its own.
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        let socket = UdpSocket::from_std(socket.into())?;
+        // The kernel's own sizes serve too, if less well.
+        let _ = SockRef::from(&socket).set_recv_buffer_size(SOCKET_BYTES);
+        let _ = SockRef::from(&socket).set_send_buffer_size(SOCKET_BYTES);
+        let (local, socket) = (socket.local_addr()?, Arc::new(socket));
+        let (sender, arrivals) = mpsc::channel(MAX_ARRIVALS);
+        tokio::spawn(Sorter::new(sender).run(Arc::clone(&socket)));
+        Ok(Self { socket, local, arrivals })
+    }
+
+    /// The next remote that begins; none if the socket has failed.
+    pub(super) fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrival>> {
+        self.arrivals.poll_recv(cx)
+    }
+}
+
+/// Sorts the datagrams of a socket by whom they come from. It lives as long as the
+/// listener or any of its links.
+struct Sorter {
+    arrivals: mpsc::Sender<Arrival>,
+    known: BTreeMap<SocketAddr, mpsc::Sender<Vec<u8>>>,
+    strangers: Strangers,
+}
+
+impl Sorter {
+    fn new(arrivals: mpsc::Sender<Arrival>) -> Self {
+        Self { arrivals, known: BTreeMap::new(), strangers: Strangers::default() }
+    }
+
+    async fn run(mut self, socket: Arc<UdpSocket>) {
+        let mut buffer = [0; MAX_DATAGRAM];
+        let arrivals = self.arrivals.clone();
+        loop {
+            let received = tokio::select! {
+                received = socket.recv_from(&mut buffer) => received,
+                () = arrivals.closed(), if !arrivals.is_closed() => Err(io::ErrorKind::Interrupted.into()),
+                () = tokio::time::sleep(LINGER), if arrivals.is_closed() => {
+                    Err(io::ErrorKind::Interrupted.into())
+                }
+            };
+            // Errors tell of datagrams that somebody did not take.
+            if let Ok((length, from)) = received
+                && let Some(answer) = self.sort(from, &buffer[..length])
+            {
+                // One that cannot be sent now is lost; the remote will ask again.
+                let _ = socket.try_send_to(&answer, from);
+            }
+            if arrivals.is_closed() {
+                self.known.retain(|_, inbox| !inbox.is_closed());
+                if self.known.is_empty() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Hands a datagram to whom it is for; returns what is to be answered.
+    fn sort(&mut self, from: SocketAddr, datagram: &[u8]) -> Option<Vec<u8>> {
+        if let Some(inbox) = self.known.get(&from) {
+            match inbox.try_send(datagram.to_vec()) {
+                Ok(()) | Err(TrySendError::Full(_)) => return None,
+                Err(TrySendError::Closed(_)) => self.known.remove(&from),
+            };
+        }
+        if self.arrivals.is_closed() {
+            return None;
+        }
+        if stun::is_stun(datagram) {
+            let request = Message::parse(datagram)?;
+            let credentials = ice::credentials(&request)?;
+            self.strangers.insert(from, credentials);
+            return ice::answer(&request, from);
+        }
+        if datagram.first() == Some(&HANDSHAKE_RECORD)
+            && let Ok(permit) = self.arrivals.try_reserve()
+            && let Some(credentials) = self.strangers.remove(from)
+        {
+            self.known.retain(|_, inbox| !inbox.is_closed());
+            let (sender, inbox) = mpsc::channel(MAX_QUEUED);
+            if sender.try_send(datagram.to_vec()).is_ok() {
+                self.known.insert(from, sender);
+                permit.send(Arrival { remote: from, credentials, inbox });
+            }
+        }
+        None
+    }
+}
+
+/// Who has asked whether the path works. Addresses of strangers may be forged.
+#[derive(Default)]
+struct Strangers {
+    known: BTreeMap<SocketAddr, Credentials>,
+    /// The same in the order of their age.
+    ages: VecDeque<SocketAddr>,
+}
+
+impl Strangers {
+    fn insert(&mut self, from: SocketAddr, credentials: Credentials) {
+        if let Some(known) = self.known.get_mut(&from) {
+            *known = credentials;
+            return;
+        }
+        let of_the_same = |other: &&SocketAddr| other.ip() == from.ip();
+        let crowded =
+            !from.ip().is_loopback() && self.known_of(from.ip()) >= MAX_STRANGERS_PER_ADDRESS;
+        let oldest = if crowded {
+            self.ages.iter().find(of_the_same).copied()
+        } else {
+            self.ages.front().filter(|_| self.known.len() >= MAX_STRANGERS).copied()
+        };
+        if let Some(oldest) = oldest {
+            self.remove(oldest);
+        }
+        self.known.insert(from, credentials);
+        self.ages.push_back(from);
+    }
+
+    fn known_of(&self, ip: IpAddr) -> usize {
+        self.known.range(SocketAddr::new(ip, 0)..=SocketAddr::new(ip, u16::MAX)).count()
+    }
+
+    fn remove(&mut self, from: SocketAddr) -> Option<Credentials> {
+        let credentials = self.known.remove(&from)?;
+        self.ages.retain(|other| *other != from);
+        Some(credentials)
+    }
+}
