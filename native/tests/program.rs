@@ -75,6 +75,7 @@ fn addresses(listening: &Value) -> Vec<String> {
 
 const LOOPBACK: [&str; 4] =
     ["--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/tcp/0/ws"];
+const DIRECT: [&str; 2] = ["--listen", "/ip4/127.0.0.1/udp/0/webrtc-direct"];
 
 #[test]
 fn keys_are_made_shown_and_never_overwritten() {
@@ -165,13 +166,13 @@ fn a_wrong_command_line_is_explained() {
 fn a_server_is_pinged_measured_and_interrupted() {
     let home = tempfile::tempdir().unwrap();
     let (mut server, listening) =
-        Server::start(home.path(), &[&LOOPBACK[..], &["--perf"]].concat());
+        Server::start(home.path(), &[&LOOPBACK[..], &DIRECT, &["--perf"]].concat());
     let peer = listening["peer"].as_str().unwrap();
     let id = run(home.path(), &["id"]);
     assert_eq!(text(&id.stdout).trim(), peer, "it has made and kept its key");
 
     let addresses = addresses(&listening);
-    assert_eq!(addresses.len(), 2);
+    assert_eq!(addresses.len(), 3);
     for address in &addresses {
         assert!(address.ends_with(&format!("/p2p/{peer}")), "{address}");
         let ping = run(home.path(), &["--json", "ping", address, "-c", "3", "-i", "0"]);
@@ -202,13 +203,13 @@ fn a_server_is_pinged_measured_and_interrupted() {
     let human = run(home.path(), &["ping", &addresses[0], "-c", "1"]);
     assert!(text(&human.stdout).contains("1 sent, 0 lost"), "{}", text(&human.stdout));
     let mut events: Vec<Value> = Vec::new();
-    while events.iter().filter(|event| event["event"] == "disconnected").count() < 5 {
+    while events.iter().filter(|event| event["event"] == "disconnected").count() < 7 {
         events.push(server.next().unwrap());
     }
     server.signal("-TERM");
     events.extend(std::iter::from_fn(|| server.next()));
     let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
-    assert_eq!((count("connected"), count("disconnected"), count("closed")), (5, 5, 1));
+    assert_eq!((count("connected"), count("disconnected"), count("closed")), (7, 7, 1));
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
 }
 
@@ -293,6 +294,36 @@ fn a_server_begins_with_peers_and_remembers_them_over_a_sudden_end() {
     let none = ["--key", none.to_str().unwrap(), "--no-store"];
     let (_sixth, _) = Server::start(home.path(), &[&LOOPBACK[..], &none].concat());
     assert!(!home.path().join("none.peers.redb").exists());
+}
+
+#[test]
+fn the_certificate_of_webrtc_direct_is_kept_beside_the_key() {
+    let home = tempfile::tempdir().unwrap();
+    let certhash = |arguments: &[&str]| {
+        let (_server, listening) = Server::start(home.path(), arguments);
+        let to = addresses(&listening).remove(0);
+        to.split('/').skip_while(|part| *part != "certhash").nth(1).unwrap().to_owned()
+    };
+    let first = certhash(&DIRECT);
+    assert!(home.path().join(".config/polypeer/key.webrtc.pem").exists());
+    assert_eq!(certhash(&DIRECT), first);
+    let other = home.path().join("other.pem");
+    let other = other.to_str().unwrap();
+    assert_ne!(certhash(&[&DIRECT[..], &["--webrtc-certificate", other]].concat()), first);
+
+    // One that is of no use is not replaced: addresses would change.
+    std::fs::write(other, "no certificate").unwrap();
+    let arguments = [&["serve"], &DIRECT[..], &["--webrtc-certificate", other]].concat();
+    let damaged = run(home.path(), &arguments);
+    assert_eq!(damaged.status.code(), Some(1));
+    assert!(text(&damaged.stderr).contains("Move it away"), "{}", text(&damaged.stderr));
+    // Without WebRTC direct there is none.
+    let key = home.path().join("plain");
+    let (_server, _) = Server::start(
+        home.path(),
+        &[&LOOPBACK[..], &["--key", key.to_str().unwrap(), "--no-store"]].concat(),
+    );
+    assert!(!home.path().join("plain.webrtc.pem").exists());
 }
 
 #[test]

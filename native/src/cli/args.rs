@@ -33,8 +33,9 @@ pub(super) enum Command {
     /// Run a server: circuit relay, ping, identify, echo and the demo's chat room.
     ///
     /// Without --listen it listens on all interfaces, IPv4 and IPv6: on port 4001
-    /// for TCP and on port 4002 for WebSocket. It makes a key if there is none,
-    /// and runs until it is interrupted.
+    /// for TCP and for WebRTC direct, by which pages reach it without a certificate
+    /// of an authority, and on port 4002 for WebSocket. It makes a key if there is
+    /// none, and runs until it is interrupted.
     #[command(after_help = EXIT_CODES)]
     Serve(Box<Serve>),
     /// Print the PeerId of the key.
@@ -65,10 +66,16 @@ pub(super) struct Serve {
     #[command(flatten)]
     pub(super) key: KeyFile,
 
-    /// Listen here, for instance /ip4/127.0.0.1/tcp/0/ws; may be repeated. The
+    /// Listen here, for instance /ip4/127.0.0.1/tcp/0/ws or
+    /// /ip4/0.0.0.0/udp/4001/webrtc-direct; may be repeated. The
     /// address of a relay with /p2p-circuit behind it asks that relay for a place.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(super) listen: Vec<Multiaddr>,
+
+    /// Keep the certificate of WebRTC direct here; its hash is part of the addresses
+    /// [default: beside the key, with .webrtc.pem behind its name]
+    #[arg(long, value_name = "FILE")]
+    pub(super) webrtc_certificate: Option<PathBuf>,
 
     /// Remember peers here from one start to the next
     /// [default: beside the key, with .peers.redb behind its name]

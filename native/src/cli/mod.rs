@@ -18,9 +18,9 @@ use polypeer::address::Multiaddr;
 use polypeer::facade::platform::TransportError;
 use polypeer::node::DialError;
 use polypeer::protocols::relay::RelayError;
-use polypeer_native::CertificateError;
 use polypeer_native::keys::KeyError;
 use polypeer_native::service::perf::PerfError;
+use polypeer_native::{CertificateError, WebRtcCertificateError};
 
 use args::{Arguments, Command};
 use output::Output;
@@ -38,6 +38,8 @@ pub(crate) enum Failure {
     NoHome,
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    WebRtcCertificate(#[from] WebRtcCertificateError),
     #[error("{0}")]
     Listen(TransportError),
     #[error("cannot listen on {0}: {1}")]
@@ -54,7 +56,11 @@ impl Failure {
     /// The exit code; `--help` has the list.
     fn exit(&self) -> u8 {
         match self {
-            Self::Start(_) | Self::Certificate(_) | Self::Lost { .. } | Self::Perf(_) => 1,
+            Self::Start(_)
+            | Self::Certificate(_)
+            | Self::WebRtcCertificate(_)
+            | Self::Lost { .. }
+            | Self::Perf(_) => 1,
             Self::Config(_) => 2,
             Self::Dial { .. } => 3,
             Self::Key(_) | Self::NoHome => 4,
@@ -70,7 +76,7 @@ impl Failure {
             Self::Key(KeyError::Exists(_)) => "key-exists",
             Self::Key(_) | Self::NoHome => "key",
             Self::Config(_) => "config",
-            Self::Certificate(_) => "certificate",
+            Self::Certificate(_) | Self::WebRtcCertificate(_) => "certificate",
             Self::Listen(_) | Self::Relay(..) => "listen",
             Self::Dial { .. } => "dial",
             Self::Lost { .. } => "lost",
@@ -85,6 +91,9 @@ impl Failure {
                 Some("Make one with `polypeer keygen`, or name another with --key.")
             }
             Self::Key(KeyError::Exists(_)) | Self::NoHome => Some("Name another file with --key."),
+            Self::WebRtcCertificate(WebRtcCertificateError::Malformed { .. }) => {
+                Some("Move it away to begin with a new one; the addresses change with it.")
+            }
             Self::Listen(_) => Some("Choose other addresses with --listen."),
             Self::Perf(PerfError::Open(_)) => {
                 Some("The peer must offer perf: `polypeer serve --perf`.")

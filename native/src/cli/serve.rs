@@ -1,13 +1,13 @@
 //! `polypeer serve`.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use polypeer::Keypair;
-use polypeer::address::Multiaddr;
+use polypeer::address::{Multiaddr, Protocol};
 use polypeer::facade::Node;
 use polypeer::facade::platform::TransportError;
 use polypeer::node::{Config, Direction, Event};
@@ -15,7 +15,9 @@ use polypeer::protocols::relay::{CircuitSummary, Limit, ServiceConfig};
 use polypeer::swarm::manager;
 use polypeer_native::service::{echo, perf, room};
 use polypeer_native::store::FileStore;
-use polypeer_native::{Native, Options, ServerCertificate, keys, raise_descriptor_limit};
+use polypeer_native::{
+    Native, Options, ServerCertificate, WebRtcCertificate, keys, raise_descriptor_limit,
+};
 use serde_json::json;
 
 use super::args::Serve;
@@ -23,9 +25,11 @@ use super::output::Output;
 use super::{Failure, config, key, reach, stats};
 
 /// Where a server listens if it is not told: on all interfaces, at fixed ports.
-const DEFAULT_LISTEN: [&str; 4] = [
+const DEFAULT_LISTEN: [&str; 6] = [
     "/ip4/0.0.0.0/tcp/4001",
     "/ip6/::/tcp/4001",
+    "/ip4/0.0.0.0/udp/4001/webrtc-direct",
+    "/ip6/::/udp/4001/webrtc-direct",
     "/ip4/0.0.0.0/tcp/4002/ws",
     "/ip6/::/tcp/4002/ws",
 ];
@@ -47,7 +51,8 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
         (Some(chain), Some(key)) => Some(ServerCertificate::from_files(chain, key)?),
         _ => None,
     };
-    let host = Native::new(Options { certificate, ..Options::default() });
+    let webrtc_certificate = webrtc_certificate(&arguments, &path)?;
+    let host = Native::new(Options { certificate, webrtc_certificate, ..Options::default() });
     let mut config = Config::new(loaded.keypair);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     config.first_sequence = u64::try_from(since.as_millis()).unwrap_or_default();
@@ -110,16 +115,30 @@ fn relay(arguments: &Serve) -> ServiceConfig {
     config
 }
 
+/// What WebRTC direct is listened on with, if it is.
+fn webrtc_certificate(arguments: &Serve, key: &Path) -> Result<Option<WebRtcCertificate>, Failure> {
+    let direct = |address: &Multiaddr| address.iter().any(|part| part == Protocol::WebrtcDirect);
+    if !arguments.listen.is_empty() && !arguments.listen.iter().any(direct) {
+        return Ok(None);
+    }
+    let path = arguments.webrtc_certificate.clone();
+    let path = path.unwrap_or_else(|| beside(key, ".webrtc.pem"));
+    Ok(Some(WebRtcCertificate::load_or_create(&path)?))
+}
+
+/// The file of the key's name with `end` behind it.
+fn beside(key: &Path, end: &str) -> PathBuf {
+    let mut name = key.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
 /// The file that peers are remembered in. A server without it is one all the same.
 fn storage(arguments: &Serve, key: &Path, output: Output) -> Option<FileStore> {
     if arguments.no_store {
         return None;
     }
-    let path = arguments.store.clone().unwrap_or_else(|| {
-        let mut name = key.as_os_str().to_owned();
-        name.push(".peers.redb");
-        name.into()
-    });
+    let path = arguments.store.clone().unwrap_or_else(|| beside(key, ".peers.redb"));
     match FileStore::open_or_replace(&path) {
         Ok((storage, aside)) => {
             if let Some(aside) = aside {
