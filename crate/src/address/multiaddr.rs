@@ -152,6 +152,22 @@ impl Multiaddr {
         self.iter().any(|protocol| protocol == Protocol::P2pCircuit)
     }
 
+    /// Whether a connection to the address goes through a relay all its life: what a
+    /// relay only helps to set up, `/p2p-circuit/webrtc`, does not.
+    pub fn is_relayed(&self) -> bool {
+        #[cfg(feature = "webrtc")]
+        return self.is_circuit() && !self.is_signalled();
+        #[cfg(not(feature = "webrtc"))]
+        self.is_circuit()
+    }
+
+    /// Whether the address is one of WebRTC whose two ends meet through a relay.
+    #[cfg(feature = "webrtc")]
+    pub fn is_signalled(&self) -> bool {
+        let mut parts = self.iter().skip_while(|part| *part != Protocol::P2pCircuit);
+        parts.nth(1) == Some(Protocol::Webrtc)
+    }
+
     /// Where the last part starts.
     fn last_start(&self) -> usize {
         let mut iter = self.iter();

@@ -85,9 +85,18 @@ fn parts_are_put_on_and_taken_off() {
     let relayed = direct.with_peer(relay).with_circuit().with_peer(target);
     assert_eq!(relayed.peer_id(), Some(target));
     assert!(relayed.is_circuit() && !direct.is_circuit());
+    assert!(relayed.is_relayed() && !direct.is_relayed());
     assert_eq!(relayed.without_peer().peer_id(), None);
     let expected = format!("/ip4/192.0.2.1/tcp/4001/ws/p2p/{relay}/p2p-circuit/p2p/{target}");
     assert_eq!(relayed.to_string(), expected);
+    #[cfg(feature = "webrtc")]
+    {
+        let met = direct.with_peer(relay).with_circuit().with(Protocol::Webrtc).unwrap();
+        for address in [met.with_peer(target), met] {
+            assert!(address.is_circuit() && address.is_signalled() && !address.is_relayed());
+        }
+        assert!(!parse("/ip4/192.0.2.1/udp/1/webrtc-direct").is_signalled());
+    }
     let tail = parse(&format!("/p2p-circuit/p2p/{target}"));
     assert_eq!(direct.with_peer(relay).concat(&tail), relayed);
 

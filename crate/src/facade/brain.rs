@@ -343,6 +343,9 @@ impl Brain {
                     self.tasks.remove(&id);
                 }
                 Output::Event(event) => self.on_event(event),
+                // No platform says that it can: the node does not ask.
+                #[cfg(feature = "webrtc")]
+                Output::Rtc { .. } => {}
                 #[cfg(feature = "relay")]
                 Output::Tunnel { connection, via, stream } => self.tunnel(connection, via, stream),
                 #[cfg(feature = "relay")]

@@ -100,6 +100,13 @@ impl Node {
             return Err(DialError::Denied);
         }
         let (id, options) = asker;
+        // Who names WebRTC wants a direct connection, be there a relayed one.
+        #[cfg(feature = "webrtc")]
+        let options = DialOptions {
+            direct: options.direct
+                || !addresses.is_empty() && addresses.iter().all(Multiaddr::is_signalled),
+            ..options
+        };
         if let Some(peer) = target
             && let Some(connection) = self.best(&peer, options.direct)
         {
@@ -121,8 +128,11 @@ impl Node {
             }
             self.local.addresses.contains(address)
         };
-        let mine = |address: &Multiaddr| target.is_some() && ours(&address.without_peer());
-        self.dials.ask(now, asker, target, addresses, mine);
+        // At one relay there are many, and only the name behind it tells them apart.
+        let mine = |address: &Multiaddr| {
+            target.is_some() && !address.is_circuit() && ours(&address.without_peer())
+        };
+        self.dials.ask(now, (id, options), target, addresses, mine);
         Ok(())
     }
 
@@ -198,6 +208,10 @@ impl Node {
                 self.dial_circuit(now, id, circuit);
                 continue;
             }
+            #[cfg(feature = "webrtc")]
+            if self.dial_signalled(now, id, &address) {
+                continue;
+            }
             self.outputs.push_back(Output::Dial { connection: id, address });
         }
         while let Some(Outcome { askers, failures, .. }) = self.dials.poll_exhausted() {
@@ -217,7 +231,7 @@ impl Node {
         winner: Option<ConnectionId>,
         (connection, peer): (ConnectionId, PeerId),
     ) {
-        let relayed = self.links.get(&connection).is_some_and(|link| link.remote.is_circuit());
+        let relayed = self.links.get(&connection).is_some_and(|link| link.remote.is_relayed());
         let Outcome { askers, dropped, .. } = self.dials.reached(now, key, winner, relayed);
         self.give_up(now, dropped);
         for dial in askers {
@@ -255,10 +269,12 @@ impl Node {
         }
     }
 
-    fn drop_attempt(&mut self, now: Instant, id: ConnectionId, address: &Multiaddr) {
+    pub(super) fn drop_attempt(&mut self, now: Instant, id: ConnectionId, address: &Multiaddr) {
         #[cfg(feature = "relay")]
         if address.is_circuit() {
             self.cancel_circuit(now, id);
+            #[cfg(feature = "webrtc")]
+            self.cancel_signalled(now, id);
         }
         #[cfg(not(feature = "relay"))]
         let _ = (now, address);

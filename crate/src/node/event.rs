@@ -73,6 +73,18 @@ pub enum Output {
         /// What it may last and carry.
         limit: relay::Limit,
     },
+    /// Do this for a WebRTC connection that is to be, and answer with
+    /// [`Node::rtc_described`](super::Node::rtc_described),
+    /// [`Node::rtc_found`](super::Node::rtc_found),
+    /// [`Node::rtc_connected`](super::Node::rtc_connected) or
+    /// [`Node::rtc_failed`](super::Node::rtc_failed).
+    #[cfg(feature = "webrtc")]
+    Rtc {
+        /// The connection to be.
+        connection: ConnectionId,
+        /// What is to be done.
+        order: crate::protocols::webrtc::HostOrder,
+    },
     /// Tell the application.
     Event(Event),
     /// Write this down, after what came before it.
@@ -111,6 +123,27 @@ pub enum Event {
         peer: PeerId,
         /// The best connection.
         connection: ConnectionId,
+    },
+    /// A peer that was connected through a relay is connected directly: traffic
+    /// went both ways. The relayed connection ends with its streams.
+    #[cfg(feature = "webrtc")]
+    Upgraded {
+        /// The peer.
+        peer: PeerId,
+        /// The direct connection.
+        connection: ConnectionId,
+    },
+    /// No direct connection came up beside one through a relay, which stays.
+    #[cfg(feature = "webrtc")]
+    UpgradeFailed {
+        /// The peer.
+        peer: PeerId,
+        /// The relayed connection.
+        connection: ConnectionId,
+        /// Why.
+        error: super::UpgradeError,
+        /// How long until it is tried again.
+        after: Duration,
     },
     /// There are too many connections: those to this peer are let go, as it is
     /// worth least.
@@ -343,6 +376,10 @@ pub enum AttemptError {
     #[cfg(feature = "relay")]
     #[error("{0}")]
     Relay(#[from] relay::RelayError),
+    /// The peer was reached through a relay, which stays, and not directly.
+    #[cfg(feature = "webrtc")]
+    #[error("{0}")]
+    Signalling(#[from] crate::protocols::webrtc::SignalError),
 }
 
 impl AttemptError {

@@ -18,6 +18,8 @@ pub(super) enum ProtocolId {
     RelayClient,
     #[cfg(feature = "relay")]
     RelayService,
+    #[cfg(feature = "webrtc")]
+    Signalling,
     Custom(usize),
     #[cfg(feature = "service")]
     Service(usize),
@@ -33,6 +35,8 @@ impl Node {
             ProtocolId::RelayClient,
             #[cfg(feature = "relay")]
             ProtocolId::RelayService,
+            #[cfg(feature = "webrtc")]
+            ProtocolId::Signalling,
         ];
         let ids = own.into_iter().chain(custom);
         #[cfg(feature = "service")]
@@ -48,6 +52,8 @@ impl Node {
             ProtocolId::RelayClient => &self.relays.client,
             #[cfg(feature = "relay")]
             ProtocolId::RelayService => &self.relays.service,
+            #[cfg(feature = "webrtc")]
+            ProtocolId::Signalling => &self.signals.machine,
             ProtocolId::Custom(index) => &*self.custom[index],
             #[cfg(feature = "service")]
             ProtocolId::Service(index) => &self.services.list[index],
@@ -62,6 +68,8 @@ impl Node {
             ProtocolId::RelayClient => &mut self.relays.client,
             #[cfg(feature = "relay")]
             ProtocolId::RelayService => &mut self.relays.service,
+            #[cfg(feature = "webrtc")]
+            ProtocolId::Signalling => &mut self.signals.machine,
             ProtocolId::Custom(index) => &mut *self.custom[index],
             #[cfg(feature = "service")]
             ProtocolId::Service(index) => &mut self.services.list[index],
@@ -75,6 +83,8 @@ impl Node {
         self.drain(id);
         #[cfg(feature = "relay")]
         self.settle_relays(now);
+        #[cfg(feature = "webrtc")]
+        self.settle_signals(now);
     }
 
     pub(super) fn drain(&mut self, id: ProtocolId) {
@@ -102,6 +112,11 @@ impl Node {
                 #[cfg(feature = "relay")]
                 Action::Relay(order) => {
                     self.relays.orders.push_back(order);
+                    continue;
+                }
+                #[cfg(feature = "webrtc")]
+                Action::Signal(order) => {
+                    self.signals.orders.push_back(order);
                     continue;
                 }
             };

@@ -20,10 +20,14 @@ mod reaching;
 mod relaying;
 #[cfg(feature = "service")]
 mod serving;
+#[cfg(feature = "webrtc")]
+mod signalling;
 #[cfg(feature = "limits")]
 mod stats;
 #[cfg(feature = "store")]
 mod storing;
+#[cfg(feature = "webrtc")]
+mod upgrading;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -48,6 +52,9 @@ pub use config::Config;
 pub use event::{
     AttemptError, ConnectionId, DialError, DialId, Direction, Event, Output, PingId, Refused,
 };
+
+#[cfg(feature = "webrtc")]
+pub use upgrading::UpgradeError;
 
 #[cfg(feature = "limits")]
 pub use stats::{Connections, PeerStats, ProtocolStats, RefusedCounts, ScopeUse, Stats};
@@ -92,6 +99,8 @@ pub struct Node {
     reaching: reaching::Reaching,
     #[cfg(feature = "relay")]
     relays: relaying::Relays,
+    #[cfg(feature = "webrtc")]
+    signals: signalling::Signals,
     #[cfg(feature = "service")]
     services: serving::Services,
 }
@@ -140,6 +149,8 @@ impl Node {
             reaching: reaching::Reaching::new(&config),
             #[cfg(feature = "relay")]
             relays: relaying::Relays::new(&config.relay),
+            #[cfg(feature = "webrtc")]
+            signals: signalling::Signals::default(),
             #[cfg(feature = "service")]
             services: serving::Services::default(),
             config,
@@ -326,6 +337,8 @@ impl Node {
         let protocols = earliest(protocols, self.reaching.poll_timeout());
         #[cfg(feature = "relay")]
         let protocols = earliest(protocols, self.relays.poll_timeout());
+        #[cfg(feature = "webrtc")]
+        let protocols = earliest(protocols, self.signals.poll_timeout());
         earliest(protocols, self.dials.poll_timeout())
     }
 
@@ -343,6 +356,8 @@ impl Node {
         self.settle_relays(now);
         #[cfg(feature = "addresses")]
         self.time_reaching(now);
+        #[cfg(feature = "webrtc")]
+        self.settle_signals(now);
         #[cfg(feature = "store")]
         self.time_store(now);
     }
@@ -475,6 +490,8 @@ impl Node {
         }
         self.path_changed(peer, before);
         self.drain_worse(&peer);
+        #[cfg(feature = "webrtc")]
+        self.way_opened(now, id);
         #[cfg(feature = "manager")]
         self.managed_connected(now, id, peer, direction);
     }
@@ -484,6 +501,8 @@ impl Node {
         let peer = self.links.get(&id).and_then(|link| link.peer);
         let before = peer.and_then(|peer| self.best(&peer, false));
         let Some(link) = self.links.remove(&id) else { return };
+        #[cfg(feature = "webrtc")]
+        self.way_ended(now, id, &error);
         if let Some(peer) = peer {
             if let Some(connections) = self.peers.get_mut(&peer) {
                 connections.remove(&id);
@@ -561,6 +580,8 @@ impl Node {
         #[cfg(feature = "relay")]
         if matches!(event, Event::Identified { .. }) {
             self.stir_relays();
+            #[cfg(feature = "webrtc")]
+            self.stir_signals();
         }
         #[cfg(feature = "addresses")]
         self.reaching.note(&event);

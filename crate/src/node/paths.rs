@@ -58,7 +58,7 @@ impl Node {
     pub(super) fn best(&self, peer: &PeerId, direct: bool) -> Option<ConnectionId> {
         let first = self.peer_id() < *peer;
         let open = self.peers.get(peer)?.iter().filter_map(|id| Some((*id, self.links.get(id)?)));
-        open.filter(|(_, link)| link.is_open() && !(direct && link.remote.is_circuit()))
+        open.filter(|(_, link)| link.is_open() && !(direct && link.remote.is_relayed()))
             .min_by_key(|(_, link)| link.path().rank(first))
             .map(|(id, _)| id)
     }
@@ -79,6 +79,8 @@ impl Node {
         };
         link.standing.confirmed = true;
         let Some(peer) = link.peer else { return };
+        #[cfg(feature = "webrtc")]
+        self.way_confirmed(now, id, peer);
         if let (Some(key), Some(best)) = (self.dials.of_peer(&peer), self.best(&peer, false)) {
             self.dial_reached(now, key, None, (best, peer));
         }
@@ -115,6 +117,6 @@ impl Link {
 
     fn path(&self) -> Path {
         let ours = self.direction == Direction::Outbound;
-        Path { relayed: self.remote.is_circuit(), ours, order: self.standing.order }
+        Path { relayed: self.remote.is_relayed(), ours, order: self.standing.order }
     }
 }

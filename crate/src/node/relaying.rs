@@ -358,6 +358,8 @@ impl Node {
 
     /// Replaces what is announced of one relay.
     fn announce(&mut self, now: Instant, relay: PeerId, addresses: Vec<Multiaddr>) {
+        #[cfg(feature = "webrtc")]
+        let addresses = self.with_signalled(addresses);
         let before = self.relays.announced.remove(&relay).unwrap_or_default();
         if before == addresses {
             self.relays.announced.insert(relay, before);
@@ -367,6 +369,14 @@ impl Node {
             self.relays.announced.insert(relay, addresses);
         }
         self.addresses_changed(now);
+    }
+
+    /// Announces again what there is of each relay.
+    #[cfg(feature = "webrtc")]
+    pub(super) fn announce_anew(&mut self, now: Instant) {
+        for (relay, addresses) in self.relays.announced.clone().into_iter() {
+            self.announce(now, relay, addresses);
+        }
     }
 
     /// Asks for the places that are wanted and not had.

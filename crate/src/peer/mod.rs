@@ -22,6 +22,8 @@ mod reaching;
 mod relaying;
 #[cfg(feature = "service")]
 mod serving;
+#[cfg(feature = "webrtc")]
+mod signalling;
 #[cfg(feature = "store")]
 mod storing;
 
@@ -69,6 +71,16 @@ pub enum Output {
     },
     /// News of a stream of the application.
     Stream(ConnectionId, StreamEvent),
+    /// Do this for a WebRTC connection that is to be, and answer with
+    /// [`Peer::rtc_described`], [`Peer::rtc_found`], [`Peer::rtc_connected`] or
+    /// [`Peer::rtc_failed`].
+    #[cfg(feature = "webrtc")]
+    Rtc {
+        /// The connection to be.
+        connection: ConnectionId,
+        /// What is to be done.
+        order: crate::protocols::webrtc::HostOrder,
+    },
     /// Tell the application.
     Event(Event),
     /// Write this down, after what came before it.
@@ -443,6 +455,10 @@ impl Peer {
                 #[cfg(feature = "relay")]
                 NodeOutput::Splice { circuit, ends, limit } => {
                     self.splice(now, circuit, ends, limit);
+                }
+                #[cfg(feature = "webrtc")]
+                NodeOutput::Rtc { connection, order } => {
+                    self.outputs.push_back(Output::Rtc { connection, order });
                 }
                 NodeOutput::Event(event) => self.outputs.push_back(Output::Event(event)),
                 #[cfg(feature = "store")]

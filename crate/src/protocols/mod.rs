@@ -6,6 +6,8 @@ pub mod identify;
 pub mod ping;
 #[cfg(feature = "relay")]
 pub mod relay;
+#[cfg(feature = "webrtc")]
+pub mod webrtc;
 
 use crate::address::Multiaddr;
 use crate::connection::{Framing, StreamError, StreamId};
@@ -196,4 +198,7 @@ pub enum Action {
     /// What only the relay protocols want.
     #[cfg(feature = "relay")]
     Relay(relay::Order),
+    /// What only the signalling of WebRTC wants.
+    #[cfg(feature = "webrtc")]
+    Signal(webrtc::Order),
 }

@@ -36,6 +36,12 @@ pub(super) enum Happening {
     Ended(End),
     /// The sender's transport has room again.
     Room(End),
+    /// Two WebRTC stacks find each other.
+    #[cfg(feature = "webrtc")]
+    Meet(End, End),
+    /// A WebRTC stack finds no way, on the try with this number.
+    #[cfg(feature = "webrtc")]
+    RtcFailed(End, u64),
 }
 
 impl Happening {
@@ -52,6 +58,8 @@ impl Happening {
             | Self::Open((index, _))
             | Self::Ended((index, _))
             | Self::Room((index, _)) => *index,
+            #[cfg(feature = "webrtc")]
+            Self::Meet((index, _), _) | Self::RtcFailed((index, _), _) => *index,
         }
     }
 
@@ -68,6 +76,10 @@ impl Happening {
             Happening::Deliver { to, bytes } => (4, *to, bytes),
             Happening::Ended(end) => (5, *end, &[]),
             Happening::Room(end) => (6, *end, &[]),
+            #[cfg(feature = "webrtc")]
+            Happening::Meet(end, _) => (10, *end, &[]),
+            #[cfg(feature = "webrtc")]
+            Happening::RtcFailed(end, _) => (11, *end, &[]),
         };
         log.update([kind]);
         log.update(now.as_micros().to_le_bytes());

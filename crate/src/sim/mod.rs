@@ -26,6 +26,8 @@ mod happening;
 mod nat;
 mod network;
 mod placed;
+#[cfg(feature = "webrtc")]
+mod rtc;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -99,6 +101,8 @@ pub struct World<A> {
     internet: Internet,
     log: Sha256,
     events: u64,
+    #[cfg(feature = "webrtc")]
+    stacks: rtc::Stacks,
 }
 
 struct Host<A> {
@@ -129,6 +133,8 @@ impl<A: Application> World<A> {
             internet: Internet::default(),
             log: Sha256::new(),
             events: 0,
+            #[cfg(feature = "webrtc")]
+            stacks: rtc::Stacks::default(),
         }
     }
 
@@ -340,6 +346,16 @@ impl<A: Application> World<A> {
                 self.transmit(end);
                 end.0
             }
+            #[cfg(feature = "webrtc")]
+            Happening::Meet(one, other) => {
+                self.meet(one, other);
+                one.0
+            }
+            #[cfg(feature = "webrtc")]
+            Happening::RtcFailed(end, number) => {
+                self.rtc_late(end, number);
+                end.0
+            }
         };
         self.drain(index);
     }
@@ -363,6 +379,8 @@ impl<A: Application> World<A> {
                 Output::Event(event) => {
                     host.app.handle(&mut host.peer, self.now, News::Node(event));
                 }
+                #[cfg(feature = "webrtc")]
+                Output::Rtc { connection, order } => self.rtc((index, connection), order),
                 #[cfg(feature = "store")]
                 Output::Store(change) => host.disk.apply(change),
             }
@@ -436,6 +454,8 @@ impl<A: Application> World<A> {
             let reachable = other.is_some_and(|other| {
                 self.reachable(index, other.0) && self.internet.carries(self.now, from, other)
             });
+            #[cfg(feature = "webrtc")]
+            let bytes = self.over_channels(from, bytes, reachable);
             let sent = self.links.send(from, bytes, self.now, reachable, &mut self.rng);
             if let Some((delay, to, bytes)) = sent {
                 self.schedule(delay, Happening::Deliver { to, bytes });
@@ -445,6 +465,8 @@ impl<A: Application> World<A> {
 
     fn close(&mut self, end: End) {
         self.internet.forget(end);
+        #[cfg(feature = "webrtc")]
+        self.rtc_dropped(end);
         let after = self.links.last_arrival(end).since(self.now);
         if let Some(other) = self.links.remove(end) {
             let delay = self.links.delay(&mut self.rng).max(after);

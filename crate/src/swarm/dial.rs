@@ -26,6 +26,10 @@ use super::{
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The same for private addresses.
 pub const LOCAL_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for addresses of WebRTC through a relay: the way to the peer, and then
+/// two tries of [`TRY_TIME`](crate::protocols::webrtc::TRY_TIME).
+#[cfg(feature = "webrtc")]
+pub const SIGNALLED_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
 /// From the last new address that an asker brought to the end of a dial,
 /// whatever is still untried.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -114,7 +118,7 @@ impl Dials {
                 continue;
             }
             let refused = if !is_dialable(&address)
-                || options.direct && address.is_circuit()
+                || options.direct && address.is_relayed()
                 || forbidden(&address)
             {
                 Some(AttemptError::Filtered)
@@ -203,7 +207,12 @@ impl Dials {
             if dial.attempts.is_empty() {
                 dial.hurry = due;
             }
-            let limit = if is_private(&address) { LOCAL_ATTEMPT_TIMEOUT } else { ATTEMPT_TIMEOUT };
+            let limit = match &address {
+                address if is_private(address) => LOCAL_ATTEMPT_TIMEOUT,
+                #[cfg(feature = "webrtc")]
+                address if address.is_signalled() => SIGNALLED_ATTEMPT_TIMEOUT,
+                _ => ATTEMPT_TIMEOUT,
+            };
             let attempt = Attempt { address: address.clone(), deadline: now + limit };
             dial.attempts.insert(id, attempt);
             self.in_flight += 1;
@@ -263,9 +272,9 @@ impl Dials {
             }
             options.direct
         });
-        dial.waiting.retain(|(_, address)| !address.is_circuit());
+        dial.waiting.retain(|(_, address)| !address.is_relayed());
         dial.attempts.retain(|id, attempt| {
-            let relayed = attempt.address.is_circuit();
+            let relayed = attempt.address.is_relayed();
             if relayed {
                 dropped.push(*id);
             }

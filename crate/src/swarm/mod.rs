@@ -26,7 +26,13 @@ mod plain;
 mod rank;
 #[cfg(feature = "store")]
 pub mod store;
+#[cfg(feature = "webrtc")]
+pub(crate) mod upgrades;
 
 #[cfg(feature = "dialing")]
 pub use backoff::{BACKOFF_BASE, MAX_BACKOFF, MAX_BACKOFFS};
+#[cfg(feature = "webrtc")]
+pub use dial::SIGNALLED_ATTEMPT_TIMEOUT;
 pub use dial::{ATTEMPT_TIMEOUT, DIAL_TIMEOUT, DialOptions, LOCAL_ATTEMPT_TIMEOUT, MAX_ADDRESSES};
+#[cfg(feature = "webrtc")]
+pub use upgrades::{MAX_UPGRADES, UPGRADE_PAUSES};

@@ -52,10 +52,15 @@ impl Class {
     fn of(address: &Multiaddr) -> Self {
         let mut class =
             Self { group: Group::Public, kind: Kind::Other, ip4: true, draft: false, port: 0 };
-        for (index, part) in address.iter().enumerate() {
+        let mut parts = address.iter().enumerate();
+        while let Some((index, part)) = parts.next() {
             match part {
                 Protocol::P2pCircuit => {
                     class.group = Group::Relayed;
+                    // What needs the relayed connection first comes after it.
+                    if parts.next().is_some_and(|(_, part)| part == Protocol::Webrtc) {
+                        class.kind = Kind::Other;
+                    }
                     break;
                 }
                 Protocol::Ip6(ip) => (class.ip4, class.group) = (false, group(is_private6(ip))),
@@ -245,6 +250,8 @@ mod tests {
         let relayed = "/ip4/9.9.9.9/tcp/1/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA/p2p-circuit";
         check(&[(0, "/ip4/1.2.3.4/tcp/1"), (500, relayed)]);
         check(&[(0, "/ip4/10.0.0.1/tcp/1"), (0, relayed)]);
+        let signalled = format!("{relayed}/webrtc");
+        check(&[(0, relayed), (1000, &signalled)]);
         check(&[(0, relayed)]);
     }
 

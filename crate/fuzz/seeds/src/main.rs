@@ -174,6 +174,9 @@ fn main() {
         "channels",
         &[opened, vec![0, 3, 0, 0, 0, 64, 2, 8, 0], vec![1, 0, 64, 4, 0x12, 2, 0, 0]],
     );
+    // Answer and candidates, each behind its length.
+    let signals = [&b"\x08\x08\x01\x12\x04v=0\n"[..], b"\x08\x08\x02\x12\x04null"].concat();
+    write("signalling", &[signals, b"\x08\x00\x12\x03v=0".to_vec()]);
     write("identify", std::slice::from_ref(&message));
     let stream = |name: &str, data: &[u8]| frames(&[lines(&[name]), data.to_vec()].concat());
     let mut sized = Vec::new();

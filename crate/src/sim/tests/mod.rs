@@ -17,6 +17,8 @@ mod relay;
 #[cfg(feature = "store")]
 mod store;
 mod swarm;
+#[cfg(feature = "webrtc")]
+mod webrtc;
 
 use super::*;
 use std::collections::BTreeMap;
@@ -67,7 +69,7 @@ impl Echo {
             stream.consume(bytes.len());
             self.received.extend(bytes);
         } else {
-            let (owed, finished) = self.owed.entry((connection, id)).or_default();
+            let Some((owed, finished)) = self.owed.get_mut(&(connection, id)) else { return };
             while let Ok(count) = stream.write(owed) {
                 owed.drain(..count);
                 if !owed.is_empty() {
@@ -91,6 +93,7 @@ impl Application for Echo {
     fn handle(&mut self, peer: &mut Peer, now: Instant, news: News) {
         match &news {
             News::Node(Event::InboundStream { connection, stream, .. }) => {
+                self.owed.entry((*connection, *stream)).or_default();
                 self.pump(peer, now, *connection, *stream);
             }
             News::Stream(connection, event) => match event {
