@@ -323,6 +323,7 @@ impl Core {
                 store::record(&mut Records(&mut self.output), &output);
                 relay::record(&mut Records(&mut self.output), &output);
                 manager::record(&mut Records(&mut self.output), &output);
+                webrtc::record(&mut Records(&mut self.output), &output);
             }
             record(&mut Records(&mut self.output), output);
         }

@@ -52,6 +52,12 @@ pub(crate) enum Tag {
     Unreserved = 71,
     #[cfg(feature = "full")]
     CircuitEnded = 72,
+    #[cfg(feature = "full")]
+    Rtc = 80,
+    #[cfg(feature = "full")]
+    Upgraded = 81,
+    #[cfg(feature = "full")]
+    UpgradeFailed = 82,
 }
 
 /// Why something failed, as far as programs care; the order is that of `src/core.ts`.
@@ -158,6 +164,8 @@ impl Records<'_> {
                 AttemptError::Denied => Cause::Denied,
                 #[cfg(feature = "full")]
                 AttemptError::Limit(_) => Cause::Limit,
+                #[cfg(feature = "full")]
+                AttemptError::Signalling(error) => crate::webrtc::signal_cause(error),
                 _ => Cause::Transport,
             };
             self.text(address).failure(cause, error);

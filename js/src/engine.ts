@@ -36,10 +36,12 @@ export class Engine {
   readonly #events: EngineEvents
   readonly #wires = new Map<ConnectionId, Wire>()
   readonly #dials = new Map<ConnectionId, AbortController>()
+  /** Dials what the host does not. */
+  dialer: ((address: string, signal: AbortSignal) => Promise<Link> | undefined) | undefined
   readonly #paused = new Set<ConnectionId>()
   #scheduled = false
   #turning = false
-  #stopped = false
+  stopped = false
   #timer: ReturnType<typeof setTimeout> | undefined
   #deadline = Number.POSITIVE_INFINITY
 
@@ -51,7 +53,7 @@ export class Engine {
 
   /** Something changed in the core: there will be a turn before the next task. */
   touch(): void {
-    if (this.#scheduled || this.#stopped) return
+    if (this.#scheduled || this.stopped) return
     this.#scheduled = true
     this.#host.defer(() => {
       this.#scheduled = false
@@ -61,11 +63,11 @@ export class Engine {
 
   /** Takes a link that the host accepted. */
   accept(link: Link): void {
-    const connection = this.#stopped ? -1 : this.core.raw.accepted(now(), link.remote)
+    const connection = this.stopped ? -1 : this.core.raw.accepted(now(), link.remote)
     if (connection < 0) {
       link.destroy()
     } else {
-      this.#attach(connection, link)
+      this.attach(connection, link)
       this.turn()
     }
   }
@@ -73,13 +75,13 @@ export class Engine {
   /** Does what there is to do until the core has no more. */
   turn(): void {
     // A listener may have called in: the loop that runs sees to it.
-    if (this.#turning || this.#stopped) return
+    if (this.#turning || this.stopped) return
     this.#turning = true
     try {
       for (let events = this.core.drain(); events.length > 0; events = this.core.drain()) {
         for (const event of events) {
           this.#take(event)
-          if (this.#stopped) return
+          if (this.stopped) return
         }
       }
     } finally {
@@ -91,7 +93,7 @@ export class Engine {
 
   /** Closes every socket; the core may then be freed. */
   stop(): void {
-    this.#stopped = true
+    this.stopped = true
     clearTimeout(this.#timer)
     for (const dial of this.#dials.values()) dial.abort()
     for (const { link } of this.#wires.values()) link.destroy()
@@ -125,12 +127,15 @@ export class Engine {
     const abort = new AbortController()
     this.#dials.set(connection, abort)
     try {
-      const link = await this.#host.dial(address, abort.signal)
-      if (!this.#dials.delete(connection)) return link.destroy()
-      this.#attach(connection, link)
-      if (!this.core.raw.connected(now(), connection)) this.#drop(connection)
+      const link = await (this.dialer?.(address, abort.signal) ?? this.#host.dial(address, abort.signal))
+      if (!this.settle(connection)) return link.destroy()
+      if (link.connected?.(connection) ?? this.core.raw.connected(now(), connection)) {
+        this.attach(connection, link)
+      } else {
+        link.destroy()
+      }
     } catch (error) {
-      if (!this.#dials.delete(connection)) return
+      if (!this.settle(connection)) return
       const reason =
         error instanceof PolypeerError ? error : new TransportError(String(error), { cause: error })
       this.dialErrors.set(address, reason)
@@ -140,7 +145,21 @@ export class Engine {
     if (this.#dials.size === 0) this.dialErrors.clear()
   }
 
-  #attach(connection: ConnectionId, link: Link): void {
+  /** Waits for the transport of a connection; `drop` when it is wanted no more. */
+  await(connection: ConnectionId, drop: () => void): void {
+    if (this.#dials.has(connection)) return
+    const abort = new AbortController()
+    abort.signal.onabort = drop
+    this.#dials.set(connection, abort)
+  }
+
+  /** Waits no more; whether it did. */
+  settle(connection: ConnectionId): boolean {
+    return this.#dials.delete(connection)
+  }
+
+  /** Carries a connection, of which the core knows, over a link. */
+  attach(connection: ConnectionId, link: Link): void {
     this.#wires.set(connection, { link, paused: false })
     link.start({
       data: (bytes) => this.#receive(connection, bytes),
@@ -162,7 +181,7 @@ export class Engine {
       raw.receive(now(), connection, piece.length)
     }
     this.turn()
-    if (!this.#stopped && !wire.paused && !raw.wants_read(connection)) {
+    if (!this.stopped && !wire.paused && !raw.wants_read(connection)) {
       wire.paused = true
       this.#paused.add(connection)
       wire.link.pause()
@@ -181,7 +200,7 @@ export class Engine {
   /** Sends what the core has, as far as the link takes it. */
   #flush(connection: ConnectionId): void {
     const wire = this.#wires.get(connection)
-    if (wire === undefined || this.#stopped) return
+    if (wire === undefined || this.stopped) return
     const { link } = wire
     for (let left = QUANTUM_BYTES; link.ready; ) {
       const length = this.core.raw.transmit(now(), connection, Math.min(left, OUTPUT_BYTES))
@@ -217,13 +236,13 @@ export class Engine {
     this.#events.ending(connection)
     this.#wires.delete(connection)
     this.#paused.delete(connection)
-    if (this.#stopped) return
+    if (this.stopped) return
     this.core.raw.closed(now(), connection, error?.message ?? '')
     this.turn()
   }
 
   #verified(connection: ConnectionId, valid: boolean): void {
-    if (this.#stopped) return
+    if (this.stopped) return
     this.core.raw.verified(now(), connection, valid)
     this.turn()
   }

@@ -3,7 +3,7 @@
 import type { Core as FullCore } from '../generated/core.js'
 import { ConnectionImpl } from './connection.js'
 import { type Core, now, type Records } from './core.js'
-import { InvalidArgumentError, type PeerStoreError } from './errors.js'
+import { InvalidArgumentError, type PeerStoreError, UnsupportedError } from './errors.js'
 import { emit } from './events.js'
 import { errorOf } from './failures.js'
 import type { Host } from './host.js'
@@ -18,6 +18,7 @@ import type { RunningService, Service, ServiceOptions } from './service/types.js
 import { PeerStoreImpl, StoreWriter } from './store/peer-store.js'
 import type { PeerStore } from './store/types.js'
 import type { Connection, FullNodeOptions, HandleOptions, PeerNode, StreamHandler } from './types.js'
+import { upgradeFailure, WEBRTC, WebRtc } from './webrtc.js'
 
 /** How often the peer store is written down, in milliseconds: what a sudden end loses. */
 const JOURNAL_MS = 5_000
@@ -31,6 +32,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   readonly filters: NodeFilters
   readonly #core: Core<FullCore>
   readonly #relays: Relays
+  #webrtc: WebRtc | undefined
   #writer: StoreWriter | undefined
   readonly #services = new Set<ServiceImpl>()
   #unfollow: (() => void) | undefined
@@ -61,6 +63,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   /** Does what `options` say before the node listens. */
   static async prepare(node: FullNode, options: FullNodeOptions): Promise<void> {
     configure(node.#core, options)
+    node.#webrtc = WebRtc.create(node.#core, node.engine, options.webrtc)
     await node.#prepare(options)
   }
 
@@ -214,9 +217,21 @@ export class FullNode extends NodeImpl implements PeerNode {
     return open ? this.#relays.limit(connection.id) : undefined
   }
 
+  borrowWebRTC(port: MessagePort): void {
+    this.check()
+    if (this.#webrtc === undefined) throw new InvalidArgumentError('createNode was not given a port')
+    this.#webrtc.borrow(port)
+  }
+
   override async listen(address: string): Promise<void> {
-    if (!isCircuit(address)) return super.listen(address)
-    this.#relays.listen(address)
+    if (address === WEBRTC) {
+      if (this.#webrtc === undefined) throw new UnsupportedError('there is no WebRTC here to listen with')
+      this.#webrtc.listen()
+    } else if (isCircuit(address)) {
+      this.#relays.listen(address)
+    } else {
+      return super.listen(address)
+    }
     this.engine.touch()
   }
 
@@ -262,12 +277,24 @@ export class FullNode extends NodeImpl implements PeerNode {
       case 72: {
         const { name, detail } = this.#relays.event(kind, body)
         emit(this, name, detail)
+        break
+      }
+      case 80:
+        this.#webrtc?.onOrder(body)
+        break
+      case 81:
+      case 82: {
+        const connection = this.connectionOf(body.number())
+        if (connection === undefined) break
+        if (kind === 81) emit(this, 'connection:upgraded', connection)
+        else emit(this, 'upgrade:failed', { connection, ...upgradeFailure(body) })
       }
     }
   }
 
   protected override async onClosing(): Promise<void> {
     this.#unfollow?.()
+    this.#webrtc?.stop()
     if (this.#writer === undefined) return
     globalThis.removeEventListener?.('pagehide', this.#onHide)
     this.#flush()

@@ -1,6 +1,6 @@
 /** What a platform gives: sockets, and a little more. The rest is the same everywhere. */
 
-import type { VerifyRequest } from './core.js'
+import type { ConnectionId, VerifyRequest } from './core.js'
 
 /** What a link tells of itself, called at most once a turn of the event loop each. */
 export interface LinkEvents {
@@ -18,6 +18,8 @@ export interface Link {
   readonly remote: string
   /** Whether it takes more: false while the remote, or the network, lags behind. */
   readonly ready: boolean
+  /** Tells the core of it, where that takes more than that it is there; whether it is still wanted. */
+  connected?(connection: ConnectionId): boolean
   /** Starts the flow of events. */
   start(events: LinkEvents): void
   /** Sends `bytes`, which the caller may reuse at once. */

@@ -14,6 +14,7 @@ import type {
   SessionEnd,
 } from './service/types.js'
 import type { PeerStorage, PeerStore } from './store/types.js'
+import type { WebRtcEvents, WebRtcOptions } from './webrtc.js'
 
 /**
  * A peer's name: the hash of its public key, as text (`12D3KooW…`, `Qm…` or
@@ -44,7 +45,8 @@ export interface NodeOptions {
    * Addresses to listen on. Node: `/ip4/…/tcp/PORT` and `/ip4/…/tcp/PORT/ws`
    * (also `ip6`); port 0 takes a free one. Pages and workers cannot listen but
    * through relays, as Node can too: `/p2p-circuit` at any relay that the node is
-   * connected to, `ADDRESS/p2p-circuit` at the relay with this address.
+   * connected to, `ADDRESS/p2p-circuit` at the relay with this address. `/webrtc`
+   * beside that: those who find us through the relay come to us directly.
    * Default: none.
    */
   readonly listen?: readonly Multiaddr[]
@@ -88,6 +90,11 @@ export interface FullNodeOptions extends NodeOptions, LimitingOptions {
    * reach this node, in Node then. Default: false.
    */
   readonly relay?: boolean | RelayServiceOptions
+  /**
+   * How peer connections are made; `false` for none. A worker has none but those that
+   * a page lends it: the port from `webRtcPort`. Default: on in pages.
+   */
+  readonly webrtc?: boolean | MessagePort | WebRtcOptions
 }
 
 /** How streams of a protocol are taken. */
@@ -131,7 +138,7 @@ export interface PeerInfo {
 }
 
 /** The events of a node, by name, and the type of their `detail`. */
-export interface NodeEvents extends RelayEvents {
+export interface NodeEvents extends RelayEvents, WebRtcEvents {
   /** A connection was opened, by either side. */
   'connection:open': Connection
   /** A connection was closed, by either side or by an error. */
@@ -215,6 +222,11 @@ export interface PeerNode extends MiniNode, Limiting {
   offline(): void
   /** Says that there is a network again; as {@link PeerNode.resumed}. */
   online(): void
+  /**
+   * In a worker: takes another page's peer connections too, for when the page that
+   * lends them now is gone.
+   */
+  borrowWebRTC(port: MessagePort): void
 
   /**
    * Runs a protocol of messages for the life of the node: `service` has callbacks,

@@ -1,67 +1,17 @@
 // The package in Chromium, in a page and in a worker, against a node in this process.
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
 import { after, before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
-import { chromium } from 'playwright-core'
 import { createNode } from 'polypeer'
-import { findChromium } from '../../scripts/chromium.mjs'
+import { openSite } from './browser/site.mjs'
 import { gate, MIB, server, transports, until } from './support.mjs'
-
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
-
-const here = (path) => fileURLToPath(new URL(path, import.meta.url))
-const files = new Map()
-let misnamed = false
-
-/** The page, its script and its worker, and the module where the package looks for it. */
-async function bundle() {
-  const { outputFiles } = await build({
-    entryPoints: { page: here('browser/page.mjs'), worker: here('browser/worker.mjs') },
-    bundle: true,
-    format: 'esm',
-    target: 'es2022',
-    write: false,
-    outdir: '/app/dist',
-  })
-  for (const { path, text } of outputFiles)
-    files.set(path.replaceAll('\\', '/').replace(/^[A-Z]:/i, ''), text)
-  files.set('/', '<!doctype html><script type="module" src="/app/dist/page.js"></script>')
-  for (const name of ['core', 'mini']) {
-    files.set(`/generated/${name}_bg.wasm`, await readFile(here(`../generated/${name}_bg.wasm`)))
-  }
-}
-
-function contentType(path) {
-  if (path.endsWith('.js')) return 'text/javascript'
-  if (path.endsWith('.wasm')) return misnamed ? 'application/octet-stream' : 'application/wasm'
-  return 'text/html'
-}
 
 describe('Chromium', { timeout: 180_000 }, () => {
   let node
-  let http
-  let browser
-  let context
+  let site
   let page
-  const problems = []
 
   before(async () => {
-    await bundle()
-    http = createServer(({ url }, response) => {
-      const file = files.get(url)
-      response.writeHead(file === undefined ? 404 : 200, { 'content-type': contentType(url) }).end(file)
-    })
-    await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve))
+    site = await openSite(['page', 'worker'])
     node = await server([transports.WebSocket])
     node.serve(
       { protocol: { name: '/test/service', versions: '^1.1', own: '1.4.0' } },
@@ -72,24 +22,13 @@ describe('Chromium', { timeout: 180_000 }, () => {
         },
       },
     )
-    browser = await chromium.launch({ executablePath: findChromium(), args: flags })
-    context = await browser.newContext()
-    page = await open()
+    page = await site.open()
   })
 
   after(async () => {
-    await browser?.close()
+    await site?.close()
     await node?.close()
-    http?.close()
   })
-
-  async function open() {
-    const page = await context.newPage()
-    page.on('pageerror', (error) => problems.push(error))
-    await page.goto(`http://127.0.0.1:${http.address().port}/`)
-    await page.waitForFunction('globalThis.isReady')
-    return page
-  }
 
   const places = {
     page: (name, ...args) => page.evaluate(([name, args]) => globalThis.inPage(name, ...args), [name, args]),
@@ -204,17 +143,17 @@ describe('Chromium', { timeout: 180_000 }, () => {
   })
 
   it('loads a module that the server misnames', async () => {
-    misnamed = true
-    page = await open()
+    site.types.wasm = 'application/octet-stream'
+    page = await site.open()
     assert.equal(await places.page('echo', node.addresses, 1000), true)
   })
 
   it('says what to do where there is no module', async () => {
-    files.delete('/generated/core_bg.wasm')
-    page = await open()
+    site.files.delete('/generated/core_bg.wasm')
+    page = await site.open()
     await assert.rejects(places.page('ping', node.addresses), /LoadError.*404/)
-    files.set('/generated/core_bg.wasm', files.get('/'))
-    page = await open()
+    site.files.set('/generated/core_bg.wasm', site.files.get('/'))
+    page = await site.open()
     await assert.rejects(
       places.page('ping', node.addresses),
       /not a WebAssembly module.*createNode\(\{ wasm: url \}\)/,
@@ -222,6 +161,6 @@ describe('Chromium', { timeout: 180_000 }, () => {
   })
 
   it('reported no uncaught error', () => {
-    assert.deepEqual(problems, [])
+    assert.deepEqual(site.problems, [])
   })
 })

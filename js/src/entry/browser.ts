@@ -8,6 +8,7 @@ import { browserHost } from '../host/browser.js'
 import type { PeerStorage } from '../store/types.js'
 import type { FullNodeOptions, KeyStore, PeerNode } from '../types.js'
 
+export { lendWebRTC, webRtcPort } from '../host/webrtc/lend.js'
 export * from '../index.js'
 export type * from '../service/types.js'
 export { indexedDbPeerStore } from '../store/indexeddb.js'

@@ -10,6 +10,7 @@ import { FullNode } from '../full.js'
 import { browserHost } from '../host/browser.js'
 import type { FullNodeOptions, PeerNode, WasmSource } from '../types.js'
 
+export { lendWebRTC, webRtcPort } from '../host/webrtc/lend.js'
 export * from '../index.js'
 export type * from '../service/types.js'
 export { indexedDbPeerStore } from '../store/indexeddb.js'

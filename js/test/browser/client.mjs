@@ -1,24 +1,7 @@
 // What the page and the worker run: each function answers with plain data.
 import { createNode, indexedDbKeyStore, indexedDbPeerStore, PolypeerError } from 'polypeer'
 import { createNode as createMiniNode } from 'polypeer/mini'
-
-const ECHO = '/echo/1.0.0'
-
-async function readAll(stream) {
-  const parts = []
-  for await (const bytes of stream) parts.push(bytes)
-  return new Uint8Array(await new Blob(parts).arrayBuffer())
-}
-
-async function digest(bytes) {
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)).join()
-}
-
-function random(length) {
-  const bytes = new Uint8Array(length)
-  for (let at = 0; at < length; at += 65536) crypto.getRandomValues(bytes.subarray(at, at + 65536))
-  return bytes
-}
+import { digest, ECHO, random, readAll } from './bytes.mjs'
 
 async function withNode(options, action, create = createNode) {
   const node = await create(options)

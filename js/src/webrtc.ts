@@ -1,0 +1,126 @@
+/** WebRTC: peer connections for the core, and what it makes of relayed connections. */
+
+import type { Core as FullCore } from '../generated/core.js'
+import { type Core, now, type Records } from './core.js'
+import type { Engine } from './engine.js'
+import { InvalidArgumentError, type PolypeerError, UnsupportedError } from './errors.js'
+import { errorOf } from './failures.js'
+import { isDirect } from './host/webrtc/direct.js'
+import { BorrowedRtc } from './host/webrtc/lend.js'
+import { canConnect, PageRtc } from './host/webrtc/peers.js'
+import { ANSWER, type IceOptions, OFFER, type Rtc } from './host/webrtc/rtc.js'
+import type { Connection } from './types.js'
+
+/** How a node uses WebRTC. */
+export interface WebRtcOptions extends IceOptions {
+  /**
+   * In a worker: the port to a page that lends its peer connections, from
+   * `webRtcPort`. Pages have their own.
+   */
+  readonly port?: MessagePort
+  /** Connections that we dialed through a relay become direct by themselves. Default: true. */
+  readonly upgrade?: boolean
+}
+
+/** The events about direct connections, by name, and the type of their `detail`. */
+export interface WebRtcEvents {
+  /** A peer that was connected through a relay is connected directly: by this connection. */
+  'connection:upgraded': Connection
+  /**
+   * No direct connection came up beside one through a relay, which stays; it is tried
+   * again after so many milliseconds.
+   */
+  'upgrade:failed': { readonly connection: Connection; readonly error: PolypeerError; readonly after: number }
+}
+
+/** The address to listen on for WebRTC connections through relays. */
+export const WEBRTC = '/webrtc'
+
+/** The WebRTC part of a full node. */
+export class WebRtc {
+  readonly #core: Core<FullCore>
+  readonly #engine: Engine
+  readonly #rtc: Rtc
+
+  /** The part, where this platform has what it needs; `false` forbids it. */
+  static create(
+    core: Core<FullCore>,
+    engine: Engine,
+    option: boolean | MessagePort | WebRtcOptions | undefined,
+  ): WebRtc | undefined {
+    if (option === false) return undefined
+    const options = optionsOf(option)
+    if (options.port !== undefined) return new WebRtc(core, engine, new BorrowedRtc(options.port), options)
+    if (canConnect()) return new WebRtc(core, engine, new PageRtc(options), options)
+    if (option === undefined) return undefined
+    throw new UnsupportedError('there is no RTCPeerConnection here: in a worker, have a page lend its own')
+  }
+
+  private constructor(core: Core<FullCore>, engine: Engine, rtc: Rtc, options: WebRtcOptions) {
+    this.#core = core
+    this.#engine = engine
+    this.#rtc = rtc
+    const { raw } = core
+    const act = (call: () => void): void => {
+      if (engine.stopped) return
+      call()
+      engine.turn()
+    }
+    rtc.start({
+      described: (id, text) => act(() => raw.rtc_described(now(), id, text)),
+      found: (id, text) => act(() => raw.rtc_found(now(), id, text)),
+      failed: (id, text) => act(() => raw.rtc_failed(now(), id, text)),
+      connected: (id, link) => {
+        if (!engine.settle(id)) return link.destroy()
+        act(() => {
+          if (raw.rtc_connected(now(), id)) engine.attach(id, link)
+          else link.destroy()
+        })
+      },
+    })
+    engine.dialer = (address, signal) => (isDirect(address) ? this.#dial(address, signal) : undefined)
+    raw.enable_webrtc(now(), options.upgrade ?? true)
+  }
+
+  listen(): void {
+    this.#core.raw.listen_on_webrtc(now())
+  }
+
+  /** Takes another page's peer connections, for when those that are used now are gone. */
+  borrow(port: MessagePort): void {
+    if (!(this.#rtc instanceof BorrowedRtc)) {
+      throw new InvalidArgumentError('this node has peer connections of its own')
+    }
+    this.#rtc.borrow(port)
+  }
+
+  /** What the core wants of a peer connection. */
+  onOrder(body: Records): void {
+    const [id, kind, text] = [body.number(), body.byte(), body.text()]
+    if (kind === OFFER || kind === ANSWER) this.#engine.await(id, () => this.#rtc.drop(id))
+    this.#rtc.order(id, kind, text)
+  }
+
+  stop(): void {
+    this.#rtc.stop()
+  }
+
+  async #dial(address: string, signal: AbortSignal) {
+    const { link, client, server } = await this.#rtc.direct(address, signal)
+    const { raw } = this.#core
+    return Object.assign(link, {
+      connected: (id: number) => raw.connected_direct(now(), id, client, server),
+    })
+  }
+}
+
+function optionsOf(option: boolean | MessagePort | WebRtcOptions | undefined): WebRtcOptions {
+  if (typeof option !== 'object') return {}
+  const isPort = (one: WebRtcOptions | MessagePort): one is MessagePort => 'postMessage' in one
+  return isPort(option) ? { port: option } : option
+}
+
+/** What the record of a failed upgrade says, but for its connection. */
+export function upgradeFailure(body: Records): { after: number; error: PolypeerError } {
+  return { after: body.number() / 1000, error: errorOf(body.failure()) }
+}

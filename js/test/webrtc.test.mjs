@@ -1,0 +1,145 @@
+// Two pages in Chromium that nobody can dial: through a relay in this process, and then directly.
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, describe, it } from 'node:test'
+import { createNode } from 'polypeer'
+import { openSite } from './browser/site.mjs'
+import { MIB, transports, turns } from './support.mjs'
+
+const free = { duration: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY }
+/** So that ICE finds no way: candidates of TURN servers only, and there is none. */
+const blockUdp = () => {
+  const Open = globalThis.RTCPeerConnection
+  globalThis.RTCPeerConnection = class extends Open {
+    constructor(options) {
+      super({ ...options, iceTransportPolicy: 'relay' })
+    }
+  }
+}
+
+describe('WebRTC between pages', { timeout: 300_000 }, () => {
+  let site
+  let relay
+  const opened = []
+
+  before(async () => {
+    site = await openSite(['rtc', 'shared'])
+  })
+  beforeEach(async () => {
+    for (const page of opened.splice(0)) await page.close()
+    await relay?.close()
+    relay = await createNode({ listen: [transports.WebSocket], relay: true })
+  })
+  after(async () => {
+    await site?.close()
+    await relay?.close()
+  })
+
+  /** A page whose functions are called by name. */
+  async function person(before) {
+    const page = await site.open('/rtc.html', before)
+    opened.push(page)
+    return new Proxy(page, {
+      get: (_, name) =>
+        name === 'then'
+          ? undefined
+          : (...args) => page.evaluate(([name, args]) => globalThis.rtc[name](...args), [name, args]),
+    })
+  }
+
+  async function two({ options, block } = {}) {
+    const [alice, bob] = [await person(block), await person()]
+    const [, peer] = [await alice.start(options), await bob.start()]
+    return { alice, bob, peer, ...(await bob.listen(relay.addresses[0])) }
+  }
+
+  const logged = async (one, type) => {
+    for (;;) {
+      const found = (await one.log()).find((entry) => entry.type === type)
+      if (found !== undefined) return found
+      await turns(50)
+    }
+  }
+
+  it('are connected directly at an address of WebRTC, and 64 MiB come back', async () => {
+    const { alice, peer, direct } = await two()
+    const { remote, code } = await alice.dial(direct)
+    assert.equal(code, undefined)
+    assert.match(remote, /\/p2p-circuit\/webrtc\/p2p\//)
+    const { same, over } = await alice.echo(peer, 64 * MIB)
+    assert.ok(same)
+    assert.equal(over, remote)
+    assert.ok((await alice.latency(peer)) >= 0)
+  })
+
+  it('carry a thousand streams one after another, and a slow reader loses nothing', async () => {
+    const { alice, peer, direct } = await two()
+    await alice.dial(direct)
+    assert.equal(await alice.streams(peer, 1_100), 1_100)
+    assert.equal(await alice.sink(peer, 16 * MIB, 200), 16 * MIB)
+    assert.equal(await alice.streams(peer, 10), 10)
+  })
+
+  it('become direct by themselves, and go on when the relay is gone', async () => {
+    const { alice, bob, peer, relayed } = await two()
+    assert.match((await alice.dial(relayed)).remote, /\/p2p-circuit\/p2p\//)
+    for (const one of [alice, bob]) {
+      assert.match((await logged(one, 'connection:upgraded')).to, /\/p2p-circuit\/webrtc\/p2p\//)
+    }
+    // More than the relay would carry.
+    assert.ok((await alice.echo(peer, MIB)).same)
+    await relay.close()
+    const { same, over } = await alice.echo(peer, MIB)
+    assert.ok(same)
+    assert.match(over, /webrtc/)
+  })
+
+  it('stay relayed where there is no way', async () => {
+    const { alice, bob, peer, relayed } = await two({ block: blockUdp })
+    await alice.dial(relayed)
+    const failed = await logged(alice, 'upgrade:failed')
+    assert.match(failed.to, /\/p2p-circuit\/p2p\//)
+    assert.equal(failed.after, 2_000)
+    for (const one of [alice, bob]) {
+      assert.ok(
+        !(await one.log()).some(({ type, to }) => type === 'connection:close' && to.includes('p2p-circuit')),
+      )
+    }
+    assert.equal((await alice.connections()).filter((to) => to.includes(peer)).length, 1)
+  })
+
+  it('end when one hangs up, or its page is closed', async () => {
+    const { alice, bob, peer, direct } = await two({ options: { upgrade: false } })
+    await alice.dial(direct)
+    await alice.hangUp(peer)
+    await logged(bob, 'connection:close')
+    assert.equal((await alice.dial(direct)).code, undefined)
+    const before = (await alice.log()).filter(({ type }) => type === 'connection:close').length
+    await opened[1].close()
+    while ((await alice.log()).filter(({ type }) => type === 'connection:close').length === before)
+      await turns(50)
+  })
+
+  it('work from a worker to which pages lend theirs, and another takes over', async () => {
+    await relay.close()
+    relay = await createNode({ listen: [transports.WebSocket], relay: free })
+    const [first, second, alice] = [await person(), await person(), await person()]
+    await first.worker()
+    await second.worker()
+    const inWorker = (...args) => opened[1].evaluate((args) => globalThis.inWorker(...args), args)
+    const address = await inWorker('listen', relay.addresses[0])
+    const peer = address.split('/p2p/').at(-1)
+    await alice.start()
+    assert.equal((await alice.dial(address)).code, undefined)
+    assert.ok((await alice.echo(peer, 8 * MIB)).same)
+    await opened[0].close()
+    await logged(alice, 'connection:close')
+    const start = performance.now()
+    while ((await alice.dial(address, { force: true })).code !== undefined) await turns(100)
+    assert.ok((await alice.echo(peer, MIB)).same)
+    assert.ok(performance.now() - start < 30_000)
+  })
+
+  it('reported no uncaught error', () => {
+    assert.deepEqual(site.problems, [])
+  })
+})
