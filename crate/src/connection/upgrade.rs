@@ -65,9 +65,9 @@ pub(super) struct Upgrade {
     input: Buffer,
     /// The host is verifying a signature.
     verifying: bool,
-    /// The data channels below, if these are what lies there.
+    /// Takes the handshake off data channels, if these are what lies below.
     #[cfg(feature = "webrtc")]
-    channels: Option<Box<crate::webrtc::Channels>>,
+    channels: Option<Box<crate::webrtc::Handshake>>,
 }
 
 enum Stage {
@@ -148,7 +148,7 @@ impl Upgrade {
             stage: Stage::Over,
             input: Buffer::new(),
             verifying: false,
-            channels: Some(Box::new(crate::webrtc::Channels::new(role))),
+            channels: Some(Box::default()),
         };
         let role = match role {
             Role::Initiator => Role::Responder,
@@ -156,7 +156,7 @@ impl Upgrade {
         };
         let mut said = Vec::new();
         upgrade.stage = Stage::Handshake(upgrade.noise((role, prologue), Vec::new(), &mut said)?);
-        crate::webrtc::write_handshake(&said, out);
+        crate::webrtc::Handshake::write(&said, out);
         Ok(upgrade)
     }
 
@@ -174,7 +174,7 @@ impl Upgrade {
     fn hear(&mut self, bytes: &[u8]) -> usize {
         #[cfg(feature = "webrtc")]
         if let Some(channels) = &mut self.channels {
-            return channels.receive_handshake(bytes, &mut self.input);
+            return channels.receive(bytes, &mut self.input);
         }
         self.input.push(bytes);
         0
@@ -190,7 +190,7 @@ impl Upgrade {
         if self.channels.is_some() {
             let mut said = Vec::new();
             let progress = step(self, &mut said)?;
-            crate::webrtc::write_handshake(&said, out);
+            crate::webrtc::Handshake::write(&said, out);
             return Ok(progress);
         }
         step(self, out)
@@ -346,11 +346,11 @@ impl Upgrade {
             #[cfg(feature = "webrtc")]
             noise::Step::Done(secured) if self.channels.is_some() => {
                 self.stage = Stage::Over;
-                Ok(self.channels.take().map(|mut channels| {
-                    let rest = channels.handshake_done();
-                    let peer = secured.remote.peer_id();
-                    Progress::Done(Box::new(Upgraded::over_channels(channels, peer, rest)))
-                }))
+                let rest = self.channels.take().map(|channels| channels.done()).unwrap_or_default();
+                let channels = Box::new(crate::webrtc::Channels::new(self.role));
+                let peer = secured.remote.peer_id();
+                let upgraded = Upgraded::over_channels(channels, peer, rest);
+                Ok(Some(Progress::Done(Box::new(upgraded))))
             }
             noise::Step::Done(secured) => {
                 let channel = Channel::noise(secured.sealer, secured.opener);

@@ -72,10 +72,6 @@ pub(crate) struct Channels {
     channels: Map<u32, Channel>,
     /// Records from the host, until one is whole.
     pipe: Buffer,
-    /// The beginning of a message of the handshake.
-    handshake: Buffer,
-    /// Records that came before the handshake was over.
-    early: Buffer,
     /// Records for the host that belong to no frame of the muxer.
     records: Buffer,
     /// Frames for the muxer that belong to no record.
@@ -96,8 +92,6 @@ impl Channels {
             remote_odd: role == Role::Responder,
             channels: Map::new(),
             pipe: Buffer::new(),
-            handshake: Buffer::new(),
-            early: Buffer::new(),
             records: Buffer::new(),
             frames: Vec::new(),
             scratch: Vec::new(),
@@ -116,39 +110,6 @@ impl Channels {
     /// Whether [`Channels::transmit`] has something of its own.
     pub(crate) fn wants_transmit(&self) -> bool {
         !self.records.is_empty()
-    }
-
-    // The handshake on channel 0.
-
-    /// Records from the host while the handshake lasts: its bytes go to `out`, other
-    /// channels wait. Returns how many bytes do.
-    pub(crate) fn receive_handshake(&mut self, bytes: &[u8], out: &mut Buffer) -> usize {
-        self.pipe.push(bytes);
-        let mut rest = self.pipe.as_slice();
-        while let Some((kind, channel, body)) = record::read(&mut rest) {
-            if (kind, channel) != (Kind::Message, 0) {
-                record::write(self.early.writer(), kind, channel, body);
-                continue;
-            }
-            self.handshake.push(body);
-            // A message that cannot be read ends in a handshake that cannot.
-            while let Ok(Some((used, message))) = split(self.handshake.as_slice()) {
-                out.push(message.data);
-                self.handshake.consume(used);
-            }
-        }
-        let used = self.pipe.len() - rest.len();
-        self.pipe.consume(used);
-        self.early.len() + self.handshake.len()
-    }
-
-    /// The handshake is over: what waited for that is to be received.
-    pub(crate) fn handshake_done(&mut self) -> Vec<u8> {
-        self.handshake = Buffer::new();
-        let mut early = core::mem::take(&mut self.early);
-        early.push(self.pipe.as_slice());
-        self.pipe = Buffer::new();
-        early.as_slice().to_vec()
     }
 
     // From the host.
@@ -498,13 +459,6 @@ impl Channels {
     fn channel_of(&self, id: u32) -> u32 {
         let remote = (id % 2 == 1) == self.remote_odd;
         if remote { REMOTE + (id - 1) / 2 } else { id }
-    }
-}
-
-/// Bytes of the handshake, as records for the host.
-pub(crate) fn write_handshake(bytes: &[u8], out: &mut Vec<u8>) {
-    for data in bytes.chunks(MAX_FRAME) {
-        Message { data, ..Message::default() }.write(out, 0);
     }
 }
 

@@ -22,6 +22,7 @@
 //! `webrtc/webrtc-direct.md` (handshake).
 
 mod channels;
+mod handshake;
 mod message;
 pub mod record;
 #[cfg(test)]
@@ -30,7 +31,8 @@ mod tests;
 pub use channels::{MAX_CHANNELS, MAX_LINGERING, MAX_WAITING, MAX_WAITING_IN_ALL};
 pub use message::MAX_MESSAGE;
 
-pub(crate) use channels::{Channels, MAX_FRAME, write_handshake};
+pub(crate) use channels::{Channels, MAX_FRAME};
+pub(crate) use handshake::Handshake;
 
 /// What the prologue of WebRTC direct's Noise handshake begins with.
 const PROLOGUE: &[u8] = b"libp2p-webrtc-noise:";
