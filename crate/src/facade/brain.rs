@@ -329,7 +329,13 @@ impl Brain {
     fn settle(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Dial { connection, address } => self.attempt(connection, address),
+                Output::Dial { connection, address } => {
+                    self.attempt(connection, self.platform.dial(address));
+                }
+                #[cfg(feature = "dcutr")]
+                Output::Punch { connection, address } => {
+                    self.attempt(connection, self.platform.punch(address));
+                }
                 Output::Connection(id, message) => {
                     if let Some(task) = self.tasks.get(&id) {
                         // A connection that is over has told us, or is about to.
@@ -356,8 +362,12 @@ impl Brain {
         }
     }
 
-    fn attempt(&mut self, id: ConnectionId, address: Multiaddr) {
-        let (dial, abort) = abortable(self.platform.dial(address));
+    fn attempt(
+        &mut self,
+        id: ConnectionId,
+        dial: BoxFuture<'static, Result<Link, TransportError>>,
+    ) {
+        let (dial, abort) = abortable(dial);
         let opened = self.opened_sender.clone();
         self.attempts.insert(id, abort);
         self.platform.spawn(Box::pin(async move {

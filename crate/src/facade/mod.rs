@@ -17,6 +17,8 @@ mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
 pub mod platform;
+#[cfg(feature = "dcutr")]
+mod punching;
 #[cfg(feature = "addresses")]
 mod reaching;
 #[cfg(feature = "relay")]

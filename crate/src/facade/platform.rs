@@ -72,6 +72,15 @@ pub trait Platform: Send + Sync + 'static {
     /// Dropping the future gives the dial up. The host sets a time limit.
     fn dial(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>>;
 
+    /// As [`dial`](Self::dial), for `/ip4` or `/ip6` and plain `/tcp`, from the port
+    /// that is listened on and no other, and again while it is refused, for as long as
+    /// the future lives: the remote does the same at the same time, and what comes of
+    /// it may be a simultaneous open. A host that cannot dials as usual.
+    #[cfg(feature = "dcutr")]
+    fn punch(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
+        self.dial(address)
+    }
+
     /// Listens on `address`.
     fn listen(
         &self,

@@ -52,6 +52,9 @@ pub struct Config {
     /// What is kept of peers, and for how long.
     #[cfg(feature = "store")]
     pub store: crate::swarm::store::Config,
+    /// How relayed connections are followed by direct ones.
+    #[cfg(feature = "dcutr")]
+    pub dcutr: crate::protocols::dcutr::Config,
     /// Relays that we use, and whether we are one.
     #[cfg(feature = "relay")]
     pub relay: crate::protocols::relay::Config,
@@ -84,6 +87,8 @@ impl Config {
             addresses: crate::swarm::addresses::Config::default(),
             #[cfg(feature = "store")]
             store: crate::swarm::store::Config::default(),
+            #[cfg(feature = "dcutr")]
+            dcutr: crate::protocols::dcutr::Config::default(),
             #[cfg(feature = "relay")]
             relay: crate::protocols::relay::Config::default(),
         }

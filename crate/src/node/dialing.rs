@@ -74,6 +74,10 @@ impl Node {
         if self.relay_dialed(now, &event) {
             return;
         }
+        #[cfg(feature = "dcutr")]
+        if self.course_dialed(now, &event) {
+            return;
+        }
         #[cfg(not(any(feature = "manager", feature = "relay")))]
         let _ = now;
         self.emit(event);
@@ -164,7 +168,10 @@ impl Node {
             expected = expected.or_else(|| self.dials.peer(key));
             self.dials.opened(now, key, id);
         }
-        Some(self.connection(now, id, (Role::Initiator, carrier), expected))
+        let role = Role::Initiator;
+        #[cfg(feature = "dcutr")]
+        let role = self.role_of(id, role);
+        Some(self.connection(now, id, (role, carrier), expected))
     }
 
     /// The transport that [`Output::Dial`] asked for cannot be had.
@@ -195,6 +202,8 @@ impl Node {
                 remote,
                 peer: None,
                 standing: Standing::default(),
+                #[cfg(feature = "dcutr")]
+                role: None,
                 #[cfg(feature = "addresses")]
                 local: None,
                 #[cfg(feature = "relay")]

@@ -8,6 +8,8 @@ use crate::address::Multiaddr;
 use crate::connection::{self, StreamId, ToConnection};
 use crate::identity::PeerId;
 use crate::negotiate::Name;
+#[cfg(feature = "dcutr")]
+use crate::protocols::dcutr;
 #[cfg(feature = "relay")]
 use crate::protocols::relay;
 use crate::protocols::{identify, ping};
@@ -39,6 +41,16 @@ pub enum Direction {
 pub enum Output {
     /// Open a transport to `address` and answer with `connected` or `dial_failed`.
     Dial {
+        /// The number of the connection to be.
+        connection: ConnectionId,
+        /// Where to.
+        address: Multiaddr,
+    },
+    /// As `Dial`, from the port that is listened on and from no other, and again
+    /// while it is refused, until it is dropped: the remote does the same at the same
+    /// time (simultaneous open).
+    #[cfg(feature = "dcutr")]
+    Punch {
         /// The number of the connection to be.
         connection: ConnectionId,
         /// Where to.
@@ -126,7 +138,7 @@ pub enum Event {
     },
     /// A peer that was connected through a relay is connected directly: traffic
     /// went both ways. The relayed connection ends with its streams.
-    #[cfg(feature = "webrtc")]
+    #[cfg(any(feature = "dcutr", feature = "webrtc"))]
     Upgraded {
         /// The peer.
         peer: PeerId,
@@ -134,14 +146,15 @@ pub enum Event {
         connection: ConnectionId,
     },
     /// No direct connection came up beside one through a relay, which stays.
-    #[cfg(feature = "webrtc")]
+    /// [`Node::explain`](super::Node::explain) tells what was tried to punch holes.
+    #[cfg(any(feature = "dcutr", feature = "webrtc"))]
     UpgradeFailed {
         /// The peer.
         peer: PeerId,
         /// The relayed connection.
         connection: ConnectionId,
         /// Why.
-        error: super::UpgradeError,
+        error: UpgradeError,
         /// How long until it is tried again.
         after: Duration,
     },
@@ -296,6 +309,21 @@ pub enum Event {
         /// What the host said.
         reason: String,
     },
+}
+
+/// Why a connection through a relay was not replaced by a direct one.
+#[cfg(any(feature = "dcutr", feature = "webrtc"))]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum UpgradeError {
+    /// The two did not come together by WebRTC.
+    #[cfg(feature = "webrtc")]
+    #[error("{0}")]
+    Signalling(#[from] crate::protocols::webrtc::SignalError),
+    /// No hole could be punched.
+    #[cfg(feature = "dcutr")]
+    #[error("{0}")]
+    Punch(#[from] dcutr::DcutrError),
 }
 
 /// Why a dial failed.

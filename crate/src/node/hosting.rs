@@ -14,6 +14,8 @@ use super::{ConnectionId, Event, Node, Output};
 pub(super) enum ProtocolId {
     Identify,
     Ping,
+    #[cfg(feature = "dcutr")]
+    Dcutr,
     #[cfg(feature = "relay")]
     RelayClient,
     #[cfg(feature = "relay")]
@@ -31,6 +33,8 @@ impl Node {
         let own = [
             ProtocolId::Identify,
             ProtocolId::Ping,
+            #[cfg(feature = "dcutr")]
+            ProtocolId::Dcutr,
             #[cfg(feature = "relay")]
             ProtocolId::RelayClient,
             #[cfg(feature = "relay")]
@@ -48,6 +52,8 @@ impl Node {
         match id {
             ProtocolId::Identify => &self.identify,
             ProtocolId::Ping => &self.ping,
+            #[cfg(feature = "dcutr")]
+            ProtocolId::Dcutr => &self.punching.dcutr,
             #[cfg(feature = "relay")]
             ProtocolId::RelayClient => &self.relays.client,
             #[cfg(feature = "relay")]
@@ -64,6 +70,8 @@ impl Node {
         let protocol: &mut dyn Protocol = match id {
             ProtocolId::Identify => &mut self.identify,
             ProtocolId::Ping => &mut self.ping,
+            #[cfg(feature = "dcutr")]
+            ProtocolId::Dcutr => &mut self.punching.dcutr,
             #[cfg(feature = "relay")]
             ProtocolId::RelayClient => &mut self.relays.client,
             #[cfg(feature = "relay")]

@@ -101,6 +101,8 @@ impl Node {
             self.outputs.push_back(Output::Connection(id, ToConnection::Ping(limit)));
         }
         self.dials.backoff.clear();
+        #[cfg(feature = "dcutr")]
+        self.punching.rested(now);
         self.manager.wake(now);
         self.manage(now);
     }

@@ -14,6 +14,8 @@ mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
 mod paths;
+#[cfg(feature = "dcutr")]
+mod punching;
 #[cfg(feature = "addresses")]
 mod reaching;
 #[cfg(feature = "relay")]
@@ -53,8 +55,8 @@ pub use event::{
     AttemptError, ConnectionId, DialError, DialId, Direction, Event, Output, PingId, Refused,
 };
 
-#[cfg(feature = "webrtc")]
-pub use upgrading::UpgradeError;
+#[cfg(any(feature = "dcutr", feature = "webrtc"))]
+pub use event::UpgradeError;
 
 #[cfg(feature = "limits")]
 pub use stats::{Connections, PeerStats, ProtocolStats, RefusedCounts, ScopeUse, Stats};
@@ -97,6 +99,8 @@ pub struct Node {
     bootstrap: crate::swarm::store::bootstrap::Bootstrap,
     #[cfg(feature = "addresses")]
     reaching: reaching::Reaching,
+    #[cfg(feature = "dcutr")]
+    punching: punching::Punching,
     #[cfg(feature = "relay")]
     relays: relaying::Relays,
     #[cfg(feature = "webrtc")]
@@ -112,6 +116,9 @@ struct Link {
     /// Known once established.
     peer: Option<PeerId>,
     standing: Standing,
+    /// Its role, where that does not follow from who dialed.
+    #[cfg(feature = "dcutr")]
+    role: Option<Role>,
     /// Our end, where the host has told it.
     #[cfg(feature = "addresses")]
     local: Option<Multiaddr>,
@@ -147,6 +154,8 @@ impl Node {
             bootstrap: Self::new_bootstrap(&config, &mut rng),
             #[cfg(feature = "addresses")]
             reaching: reaching::Reaching::new(&config),
+            #[cfg(feature = "dcutr")]
+            punching: punching::Punching::new(&config.dcutr),
             #[cfg(feature = "relay")]
             relays: relaying::Relays::new(&config.relay),
             #[cfg(feature = "webrtc")]
@@ -226,7 +235,13 @@ impl Node {
         remote: Multiaddr,
         carrier: Carrier,
     ) -> Result<(ConnectionId, Connection), Refused> {
+        #[cfg(feature = "dcutr")]
+        let from = remote.clone();
         let id = self.make_room(now, remote)?;
+        #[cfg(feature = "dcutr")]
+        if let Some(connection) = self.met(now, id, &from) {
+            return Ok((id, connection));
+        }
         Ok((id, self.connection(now, id, (Role::Responder, carrier), None)))
     }
 
@@ -251,6 +266,8 @@ impl Node {
             remote,
             peer: None,
             standing: Standing::default(),
+            #[cfg(feature = "dcutr")]
+            role: None,
             #[cfg(feature = "addresses")]
             local: None,
             #[cfg(feature = "relay")]
@@ -321,6 +338,8 @@ impl Node {
         }
         #[cfg(feature = "service")]
         self.tell_identified(now);
+        #[cfg(feature = "dcutr")]
+        self.settle_punching(now);
         #[cfg(feature = "addresses")]
         self.settle_reaching(now);
     }
@@ -335,6 +354,8 @@ impl Node {
         let protocols = earliest(protocols, self.manager.poll_timeout());
         #[cfg(feature = "addresses")]
         let protocols = earliest(protocols, self.reaching.poll_timeout());
+        #[cfg(feature = "dcutr")]
+        let protocols = earliest(protocols, self.punching.poll_timeout());
         #[cfg(feature = "relay")]
         let protocols = earliest(protocols, self.relays.poll_timeout());
         #[cfg(feature = "webrtc")]
@@ -358,6 +379,8 @@ impl Node {
         self.time_reaching(now);
         #[cfg(feature = "webrtc")]
         self.settle_signals(now);
+        #[cfg(feature = "dcutr")]
+        self.time_punching(now);
         #[cfg(feature = "store")]
         self.time_store(now);
     }
@@ -471,6 +494,8 @@ impl Node {
         if direction == Direction::Inbound {
             self.unauthenticated = self.unauthenticated.saturating_sub(1);
         }
+        #[cfg(feature = "dcutr")]
+        let direction = self.direction_of(id, direction);
         #[cfg(feature = "limits")]
         if let Some(link) = self.links.get(&id) {
             link.held.proved();
@@ -503,6 +528,8 @@ impl Node {
         let Some(link) = self.links.remove(&id) else { return };
         #[cfg(feature = "webrtc")]
         self.way_ended(now, id, &error);
+        #[cfg(feature = "dcutr")]
+        self.socket_ended(now, (id, peer), &error);
         if let Some(peer) = peer {
             if let Some(connections) = self.peers.get_mut(&peer) {
                 connections.remove(&id);
@@ -585,6 +612,8 @@ impl Node {
         }
         #[cfg(feature = "addresses")]
         self.reaching.note(&event);
+        #[cfg(feature = "dcutr")]
+        self.punching.note(&event);
         #[cfg(feature = "service")]
         self.note_identified(&event);
         self.outputs.push_back(Output::Event(event));

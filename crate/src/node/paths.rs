@@ -81,6 +81,8 @@ impl Node {
         let Some(peer) = link.peer else { return };
         #[cfg(feature = "webrtc")]
         self.way_confirmed(now, id, peer);
+        #[cfg(feature = "dcutr")]
+        self.punched(now, id, peer);
         if let (Some(key), Some(best)) = (self.dials.of_peer(&peer), self.best(&peer, false)) {
             self.dial_reached(now, key, None, (best, peer));
         }
@@ -111,7 +113,7 @@ impl Node {
 
 impl Link {
     /// Whether new streams may be opened on it.
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.peer.is_some() && !self.standing.closing && !self.standing.draining
     }
 

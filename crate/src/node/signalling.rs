@@ -123,6 +123,8 @@ impl Node {
             local: None,
             peer: None,
             standing: Standing::default(),
+            #[cfg(feature = "dcutr")]
+            role: None,
             relayed: Relayed::default(),
             #[cfg(feature = "limits")]
             held,

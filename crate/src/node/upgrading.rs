@@ -8,8 +8,6 @@
 //! What remotes can make grow: upgrades under way ([`MAX_UNDER_WAY`]), peers that
 //! are remembered ([`MAX_UPGRADES`](crate::swarm::MAX_UPGRADES)).
 
-use thiserror::Error;
-
 use crate::collections::{Map, Set};
 use crate::identity::PeerId;
 use crate::protocols::webrtc::{NAME, SignalError};
@@ -22,15 +20,6 @@ use super::{ConnectionId, Direction, Event, Node};
 
 /// Upgrades under way at a time: each makes a host gather candidates.
 const MAX_UNDER_WAY: usize = 16;
-
-/// Why a connection through a relay was not replaced by a direct one.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum UpgradeError {
-    /// The two did not come together by WebRTC.
-    #[error("{0}")]
-    Signalling(#[from] SignalError),
-}
 
 /// What is being upgraded, and when it is tried again.
 #[derive(Default)]

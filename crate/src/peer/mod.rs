@@ -56,6 +56,14 @@ pub enum Output {
         /// Where to.
         address: Multiaddr,
     },
+    /// As `Dial`, with the same answers; see [`Output::Punch`](crate::node::Output).
+    #[cfg(feature = "dcutr")]
+    Punch {
+        /// The number of the connection to be.
+        connection: ConnectionId,
+        /// Where to.
+        address: Multiaddr,
+    },
     /// The connection has bytes to send: call [`Peer::transmit`] until it
     /// returns zero, as the transport takes them.
     Transmit(ConnectionId),
@@ -440,6 +448,10 @@ impl Peer {
             match output {
                 NodeOutput::Dial { connection, address } => {
                     self.outputs.push_back(Output::Dial { connection, address });
+                }
+                #[cfg(feature = "dcutr")]
+                NodeOutput::Punch { connection, address } => {
+                    self.outputs.push_back(Output::Punch { connection, address });
                 }
                 NodeOutput::Connection(id, message) => {
                     if let Some(link) = self.connections.get_mut(&id) {

@@ -2,6 +2,8 @@
 //! messages on named streams. None knows of the others, of bytes on the wire,
 //! or of sockets.
 
+#[cfg(feature = "dcutr")]
+pub mod dcutr;
 pub mod identify;
 pub mod ping;
 #[cfg(feature = "relay")]

@@ -368,6 +368,8 @@ impl<A: Application> World<A> {
             let Some(output) = host.peer.poll_output() else { break };
             match output {
                 Output::Dial { connection, address } => self.dial((index, connection), &address),
+                #[cfg(feature = "dcutr")]
+                Output::Punch { connection, address } => self.punch((index, connection), &address),
                 Output::Transmit(connection) => self.transmit((index, connection)),
                 Output::Drop(connection) => self.close((index, connection)),
                 Output::Verify { connection, .. } => {
@@ -418,13 +420,14 @@ impl<A: Application> World<A> {
             return None;
         };
         self.links.insert(from, (to, id));
+        self.links.begins((to, id), self.now + delay);
         self.schedule(delay, Happening::Open(from));
         Some(id)
     }
 
     fn dial(&mut self, from: End, address: &Multiaddr) {
         if let Some(remote) = tcp::endpoint(address) {
-            return self.connect(from, remote);
+            return self.connect(from, remote, false);
         }
         let delay = self.links.delay(&mut self.rng);
         let target = match address.iter().next() {

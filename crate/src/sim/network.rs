@@ -80,6 +80,13 @@ impl Links {
         }
     }
 
+    /// What this end sends comes no sooner than the other knows of the link.
+    pub(super) fn begins(&mut self, end: End, at: Instant) {
+        if let Some(half) = self.halves.get_mut(&end) {
+            half.last_arrival = half.last_arrival.max(at);
+        }
+    }
+
     /// Forgets a link; returns its other end.
     pub(super) fn remove(&mut self, end: End) -> Option<End> {
         let other = self.halves.remove(&end)?.other;

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddrV4;
 
-use super::tcp::{Answer, Name, address};
+use super::tcp::{AFTER_REFUSAL, Answer, Name, address, endpoint};
 use super::*;
 
 impl<A: Application> World<A> {
@@ -28,15 +28,38 @@ impl<A: Application> World<A> {
         });
     }
 
-    pub(super) fn connect(&mut self, from: End, remote: SocketAddrV4) {
-        match self.internet.connect(from, remote) {
+    /// From now on no new transports come about between two peers with addresses;
+    /// those that there are go on.
+    pub fn block(&mut self, a: PeerIndex, b: PeerIndex) {
+        self.internet.blocked.extend([(a, b), (b, a)]);
+    }
+
+    /// Takes [`World::block`] back.
+    pub fn unblock(&mut self, a: PeerIndex, b: PeerIndex) {
+        self.internet.blocked.retain(|pair| *pair != (a, b) && *pair != (b, a));
+    }
+
+    /// Dials again and again, from the port that is listened on.
+    #[cfg(feature = "dcutr")]
+    pub(super) fn punch(&mut self, from: End, address: &Multiaddr) {
+        match endpoint(address) {
+            Some(remote) => self.connect(from, remote, true),
+            None => self.schedule(Duration::ZERO, Happening::DialFailed(from, "no such address")),
+        }
+    }
+
+    pub(super) fn connect(&mut self, from: End, remote: SocketAddrV4, stubborn: bool) {
+        match self.internet.connect(from, remote, stubborn) {
             Some(name) => self.send_syn(name),
-            None => self.schedule(Duration::ZERO, Happening::DialFailed(from, "no network")),
+            None => self.schedule(Duration::ZERO, Happening::DialFailed(from, "address in use")),
         }
     }
 
     pub(super) fn send_syn(&mut self, name: Name) {
         let Some(end) = self.internet.waiting(name) else { return };
+        if !self.internet.is_due(self.now, name) {
+            return;
+        }
         let sent = self.internet.syn(self.now, name, &mut self.rng);
         let Some((source, again)) = sent else {
             return self.schedule(Duration::ZERO, Happening::DialFailed(end, "timed out"));
@@ -71,8 +94,9 @@ impl<A: Application> World<A> {
             }
             Answer::Crossed(end) => {
                 self.links.insert(origin, end);
-                for end in [origin, end] {
+                for (end, other) in [(origin, end), (end, origin)] {
                     let delay = self.links.delay(&mut self.rng);
+                    self.links.begins(other, self.now + delay);
                     self.schedule(delay, Happening::Open(end));
                 }
                 None
@@ -83,6 +107,10 @@ impl<A: Application> World<A> {
     /// A SYN was refused; which peer has news of it.
     pub(super) fn refused(&mut self, name: Name) -> Option<PeerIndex> {
         let end = self.internet.waiting(name)?;
+        if self.internet.is_stubborn(name) {
+            self.schedule(AFTER_REFUSAL, Happening::SynDue(name));
+            return None;
+        }
         self.internet.forget(end);
         self.hosts[end.0.0].peer.dial_failed(self.now, end.1, "refused".into());
         Some(end.0)

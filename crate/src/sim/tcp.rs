@@ -8,7 +8,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::{Multiaddr, Protocol};
 use crate::rng::Rng;
@@ -25,6 +25,8 @@ const FIRST_EPHEMERAL: u16 = 32_768;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// So many are sent.
 const MAX_SYNS: u32 = 4;
+/// How soon a stubborn socket connects again when it is refused.
+pub(super) const AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
 /// A translator of a [`World`](super::World).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,8 @@ pub(super) struct Internet {
     sites: BTreeMap<PeerIndex, Site>,
     sockets: BTreeMap<Name, Socket>,
     names: BTreeMap<End, Name>,
+    /// Who cannot open a transport to whom.
+    pub(super) blocked: BTreeSet<(PeerIndex, PeerIndex)>,
 }
 
 struct Site {
@@ -54,6 +58,10 @@ struct Socket {
     end: End,
     connected: bool,
     syns: u32,
+    /// When its next one is due.
+    due: Instant,
+    /// It goes on where it is refused.
+    stubborn: bool,
 }
 
 /// What comes of a SYN.
@@ -91,28 +99,48 @@ impl Internet {
         Some(address(SocketAddrV4::new(site.ip, LISTEN_PORT)))
     }
 
-    /// Makes a socket that connects; `None` if the peer has no address.
-    pub(super) fn connect(&mut self, end: End, remote: SocketAddrV4) -> Option<Name> {
+    /// Makes a socket that connects; a `stubborn` one from the port that is listened
+    /// on only. `None` if the peer has no address, or that pair is in use.
+    pub(super) fn connect(
+        &mut self,
+        end: End,
+        remote: SocketAddrV4,
+        stubborn: bool,
+    ) -> Option<Name> {
         let site = self.sites.get_mut(&end.0)?;
         let mut port = LISTEN_PORT;
         if !site.reuses_port || self.sockets.contains_key(&(end.0, port, remote)) {
+            if stubborn {
+                return None;
+            }
             port = site.next_port;
             site.next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
         }
         let name = (end.0, port, remote);
-        self.insert(name, Socket { end, connected: false, syns: 0 });
+        let due = Instant::ZERO;
+        self.insert(name, Socket { end, connected: false, syns: 0, due, stubborn });
         Some(name)
     }
 
     /// The other end has been accepted as `end`.
     pub(super) fn accepted(&mut self, end: End, remote: SocketAddrV4) {
         let name = (end.0, LISTEN_PORT, remote);
-        self.insert(name, Socket { end, connected: true, syns: 0 });
+        let due = Instant::ZERO;
+        self.insert(name, Socket { end, connected: true, syns: 0, due, stubborn: false });
     }
 
     fn insert(&mut self, name: Name, socket: Socket) {
         self.names.insert(socket.end, name);
         self.sockets.insert(name, socket);
+    }
+
+    /// Whether a socket goes on where it is refused; then it begins anew.
+    pub(super) fn is_stubborn(&mut self, name: Name) -> bool {
+        let socket = self.sockets.get_mut(&name).filter(|socket| socket.stubborn);
+        socket.is_some_and(|socket| {
+            (socket.syns, socket.due) = (0, Instant::ZERO);
+            true
+        })
     }
 
     /// An end is no more.
@@ -135,7 +163,7 @@ impl Internet {
             return None;
         }
         let wait = FIRST_RETRY * 2u32.saturating_pow(socket.syns);
-        socket.syns += 1;
+        (socket.syns, socket.due) = (socket.syns + 1, now + wait);
         let (index, port, remote) = name;
         let site = self.sites.get(&index)?;
         let inner = SocketAddrV4::new(site.ip, port);
@@ -162,7 +190,7 @@ impl Internet {
             Err(answer) => return answer,
         };
         let name = (to, port, source);
-        if !reaches(to) {
+        if !reaches(to) || self.blocked.contains(&(from.0, to)) {
             return Answer::Silence;
         }
         match self.sockets.get_mut(&name) {
@@ -190,6 +218,11 @@ impl Internet {
     /// Whose socket it is, if it still waits for an answer.
     pub(super) fn waiting(&self, name: Name) -> Option<End> {
         self.sockets.get(&name).filter(|socket| !socket.connected).map(|socket| socket.end)
+    }
+
+    /// Whether a socket is to send its SYN by now.
+    pub(super) fn is_due(&self, now: Instant, name: Name) -> bool {
+        self.sockets.get(&name).is_some_and(|socket| socket.due <= now)
     }
 
     /// Whether what one end sends comes to the other: translators forget.
@@ -277,7 +310,7 @@ mod tests {
         fn connect(&mut self, index: usize, to: SocketAddrV4) -> Name {
             self.ends += 1;
             let end = (PeerIndex(index), ConnectionId(self.ends));
-            self.internet.connect(end, to).unwrap()
+            self.internet.connect(end, to, false).unwrap()
         }
 
         fn syn(&mut self, name: Name) -> SocketAddrV4 {

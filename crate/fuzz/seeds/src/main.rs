@@ -177,6 +177,8 @@ fn main() {
     // Answer and candidates, each behind its length.
     let signals = [&b"\x08\x08\x01\x12\x04v=0\n"[..], b"\x08\x08\x02\x12\x04null"].concat();
     write("signalling", &[signals, b"\x08\x00\x12\x03v=0".to_vec()]);
+    let punch = [&[8, 100][..], &field(2, &binary[0]), &[0xff, 8, 0xac, 2]].concat();
+    write("dcutr", &[punch[..punch.len() - 4].to_vec(), punch]);
     write("identify", std::slice::from_ref(&message));
     let stream = |name: &str, data: &[u8]| frames(&[lines(&[name]), data.to_vec()].concat());
     let mut sized = Vec::new();

@@ -5,6 +5,8 @@
 mod bandwidth;
 #[cfg(feature = "store")]
 mod bootstrap;
+#[cfg(feature = "dcutr")]
+mod dcutr;
 #[cfg(feature = "limits")]
 mod limits;
 mod manager;
