@@ -53,6 +53,12 @@ pub(crate) enum Tag {
     #[cfg(feature = "full")]
     CircuitEnded = 72,
     #[cfg(feature = "full")]
+    TransportEnded = 73,
+    #[cfg(feature = "full")]
+    LimitNear = 74,
+    #[cfg(feature = "full")]
+    LimitReached = 75,
+    #[cfg(feature = "full")]
     Rtc = 80,
     #[cfg(feature = "full")]
     Upgraded = 81,
@@ -205,7 +211,7 @@ pub(crate) fn connection_cause(error: &connection::Error) -> Cause {
         #[cfg(feature = "full")]
         Error::Denied => Cause::Denied,
         #[cfg(feature = "full")]
-        Error::Limit(_) | Error::Displaced => Cause::Limit,
+        Error::Limit(_) | Error::Displaced | Error::RelayLimit(_) => Cause::Limit,
         _ => Cause::Protocol,
     }
 }
@@ -217,6 +223,8 @@ pub(crate) fn stream_cause(error: &StreamError) -> Cause {
         StreamError::Reset => Cause::Reset,
         StreamError::Limit(_) => Cause::Limit,
         StreamError::NotConnected => Cause::Closed,
+        #[cfg(feature = "full")]
+        StreamError::Limited => Cause::Limit,
         _ => Cause::Protocol,
     }
 }

@@ -2,12 +2,14 @@
 
 use core::time::Duration;
 
+use polypeer::connection::Error;
+use polypeer::negotiate::Name;
 use polypeer::node::Event;
 use polypeer::peer::Output;
-use polypeer::protocols::relay::{Limit, RelayError, ServiceConfig};
+use polypeer::protocols::relay::{Allowance, Limit, RelayError, ServiceConfig};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::records::{Cause, Records, Tag};
+use crate::records::{Cause, Records, Tag, stream_cause};
 use crate::{Core, id, instant};
 
 #[wasm_bindgen]
@@ -71,22 +73,57 @@ impl Core {
         self.say(&mut list.iter().map(|relay| relay as &dyn core::fmt::Display))
     }
 
-    /// Seconds that a relay lets a connection last in all; zero for no limit.
-    pub fn limit_seconds(&self, connection: f64) -> f64 {
-        let limit = self.peer.node().limit(id(connection)).unwrap_or_default();
-        limit.duration.map_or(0.0, |duration| duration.as_secs() as f64)
+    /// Whether circuits that end soon are followed by others.
+    pub fn refresh_circuits(&mut self, refresh: bool) {
+        self.peer.set_circuit_refresh(refresh);
     }
 
-    /// Bytes that a relay lets a connection carry each way; zero for no limit.
-    pub fn limit_bytes(&self, connection: f64) -> f64 {
-        let limit = self.peer.node().limit(id(connection)).unwrap_or_default();
-        limit.data.map_or(0.0, |data| data as f64)
+    /// What a relay allows of a connection and what is used, as in [`record`];
+    /// nothing where there is no limit.
+    pub fn allowance(&mut self, now: f64, connection: f64) -> usize {
+        let connection = self.peer.connection(id(connection));
+        let allowance = connection.and_then(|connection| connection.allowance(instant(now)));
+        self.output.clear();
+        if let Some(used) = allowance {
+            write(&mut Records(&mut self.output), &used);
+        }
+        self.output_at = self.output.as_ptr() as usize;
+        self.output.len()
     }
+
+    /// As `open_stream`, on connections that a relay limits too.
+    pub fn open_limited_stream(&mut self, now: f64, connection: f64, protocols: &str) -> f64 {
+        let names: Vec<Name> = protocols.split('\n').map(Name::from).collect();
+        match self.peer.open_limited_stream(instant(now), id(connection), names) {
+            Ok(stream) => stream.number().into(),
+            Err(error) => self.fail(stream_cause(&error), &error).into(),
+        }
+    }
+}
+
+/// Five numbers: milliseconds and bytes that are allowed, zero for no limit, then
+/// the milliseconds, bytes sent and bytes received that are used.
+fn write(out: &mut Records<'_>, used: &Allowance) {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    out.number(used.limit.duration.map_or(0, millis))
+        .number(used.limit.data.unwrap_or(0))
+        .number(millis(used.time))
+        .number(used.sent)
+        .number(used.received);
 }
 
 /// Tells what belongs to relays; nothing of anything else.
 pub(crate) fn record(out: &mut Records<'_>, output: &Output) {
     match output {
+        Output::Ended(connection) => out.part(Tag::TransportEnded, |out| {
+            out.number(connection.0);
+        }),
+        Output::Event(Event::LimitNear { connection, used, .. }) => {
+            out.part(Tag::LimitNear, |out| write(out.number(connection.0), used));
+        }
+        Output::Event(Event::Disconnected {
+            connection, reason: Error::RelayLimit(used), ..
+        }) => out.part(Tag::LimitReached, |out| write(out.number(connection.0), used)),
         Output::Event(Event::Reserved { relay, addresses }) => out.part(Tag::Reserved, |out| {
             out.text(relay).list(&mut addresses.iter().map(|a| a as &dyn core::fmt::Display));
         }),

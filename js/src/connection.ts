@@ -17,6 +17,10 @@ export interface ConnectionOwner {
   /** Waits for the answer to a ping; `undefined` stands for none. */
   onPinged(ping: number, done: (micros: number | undefined) => void): void
   unref(timer: ReturnType<typeof setTimeout>): void
+  /** The core's answer to the opening of a stream. */
+  openStream(connection: ConnectionId, proposed: readonly string[], options?: OpenOptions): number
+  /** Whether a relay limits a connection. */
+  limited(connection: ConnectionId): boolean
 }
 
 export class ConnectionImpl extends TypedTarget implements Connection {
@@ -26,6 +30,8 @@ export class ConnectionImpl extends TypedTarget implements Connection {
   readonly direction: 'inbound' | 'outbound'
   status: 'open' | 'closing' | 'closed' = 'open'
   info: PeerInfo | undefined
+  /** Why it ended, where that is known better than from the core's end of it. */
+  reason: PolypeerError | undefined
   readonly #owner: ConnectionOwner
   readonly #streams = new Map<StreamId, StreamImpl>()
   /** Streams that wait for the remote to agree on a protocol. */
@@ -45,12 +51,20 @@ export class ConnectionImpl extends TypedTarget implements Connection {
     return [...this.#streams.values()]
   }
 
+  get direct(): boolean {
+    return !/\/p2p-circuit(?!\/webrtc)/.test(this.remoteAddress)
+  }
+
+  get limited(): boolean {
+    return this.#owner.limited(this.id)
+  }
+
   async openStream(protocol: string | readonly string[], options?: OpenOptions): Promise<Stream> {
     const proposed = protocolNames(protocol)
     options?.signal?.throwIfAborted()
     if (this.status !== 'open') throw new ConnectionClosedError()
     const { engine } = this.#owner
-    const id = engine.core.raw.open_stream(now(), this.id, proposed.join('\n'))
+    const id = this.#owner.openStream(this.id, proposed, options)
     if (id < 0) throw errorOf(engine.core.failure(id), proposed)
     const stream = new StreamImpl(engine, this, id, proposed[0] ?? '', 'outbound')
     this.#streams.set(id, stream)
@@ -138,13 +152,13 @@ export class ConnectionImpl extends TypedTarget implements Connection {
 
   onClosed(error: PolypeerError | undefined): void {
     this.status = 'closed'
-    const reason = new ConnectionClosedError(error?.message, { cause: error })
+    const reason = this.reason ?? new ConnectionClosedError(error?.message, { cause: error })
     for (const { opened } of this.#opening.values()) opened.reject(reason)
     this.#opening.clear()
     for (const stream of [...this.#streams.values()]) stream.onConnectionClosed(reason)
     this.#streams.clear()
     this.#closed.resolve()
-    emit(this, 'close', error ?? null)
+    emit(this, 'close', this.reason ?? error ?? null)
   }
 }
 

@@ -3,6 +3,8 @@
  * programs; `message` is made for people and may change.
  */
 
+import type { RelayLimit } from './relay.js'
+
 /** Every `code` that a {@link PolypeerError} can carry. */
 export type ErrorCode =
   | 'ERR_ADDRESS'
@@ -13,11 +15,13 @@ export type ErrorCode =
   | 'ERR_KEY'
   | 'ERR_DENIED'
   | 'ERR_LIMIT'
+  | 'ERR_LIMITED_CONNECTION'
   | 'ERR_LISTEN'
   | 'ERR_LOAD'
   | 'ERR_PEER_STORE'
   | 'ERR_PROTOCOL'
   | 'ERR_PROTOCOL_NOT_SUPPORTED'
+  | 'ERR_RELAY_LIMIT'
   | 'ERR_STREAM_CLOSED'
   | 'ERR_STREAM_RESET'
   | 'ERR_TIMEOUT'
@@ -246,5 +250,31 @@ export class LimitError extends PolypeerError {
 
   constructor(message: string) {
     super('ERR_LIMIT', message)
+  }
+}
+
+/**
+ * A relay limits the connection, and the protocol was not said to do with that:
+ * open the stream with `limited: true`, or wait for a direct connection.
+ */
+export class LimitedConnectionError extends PolypeerError {
+  override name = 'LimitedConnectionError'
+
+  constructor() {
+    super('ERR_LIMITED_CONNECTION', 'a relay limits the connection, and `limited` is not set')
+  }
+}
+
+/** The connection came to what its relay allows; dialing again makes a new one. */
+export class RelayLimitError extends PolypeerError {
+  override name = 'RelayLimitError'
+  /** What the relay allowed, and what was used. */
+  readonly limit: RelayLimit
+
+  constructor(limit: RelayLimit) {
+    const { duration, sent, received } = limit.used
+    const used = `${Math.round(duration / 1000)} s, ${sent} bytes sent and ${received} received`
+    super('ERR_RELAY_LIMIT', `the relay's limit for the connection is reached: ${used}`)
+    this.limit = limit
   }
 }

@@ -2,8 +2,14 @@
 
 import type { Core as FullCore } from '../generated/core.js'
 import { ConnectionImpl } from './connection.js'
-import { type Core, now, type Records } from './core.js'
-import { InvalidArgumentError, type PeerStoreError, UnsupportedError } from './errors.js'
+import { type ConnectionId, type Core, now, type Records } from './core.js'
+import {
+  InvalidArgumentError,
+  LimitedConnectionError,
+  type PeerStoreError,
+  RelayLimitError,
+  UnsupportedError,
+} from './errors.js'
 import { emit } from './events.js'
 import { errorOf } from './failures.js'
 import type { Host } from './host.js'
@@ -11,13 +17,20 @@ import { followPage } from './life.js'
 import { configure, filtersOf, setBandwidth, stats } from './limiting.js'
 import type { NodeFilters, NodeStats, Rates, RatesOf } from './limits.js'
 import { NodeImpl } from './node.js'
-import { isCircuit, type RelayLimit, Relays } from './relay.js'
+import { isCircuit, limitOf, type RelayLimit, Relays } from './relay.js'
 import { versions } from './service/names.js'
 import { ServiceImpl } from './service/service.js'
 import type { RunningService, Service, ServiceOptions } from './service/types.js'
 import { PeerStoreImpl, StoreWriter } from './store/peer-store.js'
 import type { PeerStore } from './store/types.js'
-import type { Connection, FullNodeOptions, HandleOptions, PeerNode, StreamHandler } from './types.js'
+import type {
+  Connection,
+  FullNodeOptions,
+  HandleOptions,
+  OpenOptions,
+  PeerNode,
+  StreamHandler,
+} from './types.js'
 import { upgradeFailure, WEBRTC, WebRtc } from './webrtc.js'
 
 /** How often the peer store is written down, in milliseconds: what a sudden end loses. */
@@ -73,6 +86,7 @@ export class FullNode extends NodeImpl implements PeerNode {
     publicBootstrap,
     bootstrapTarget,
     relay,
+    refreshCircuits,
     connectionLimits,
   }: FullNodeOptions): Promise<void> {
     const { raw } = this.#core
@@ -101,7 +115,7 @@ export class FullNode extends NodeImpl implements PeerNode {
       if (page) globalThis.addEventListener('pagehide', this.#onHide)
     }
     if (page) this.#unfollow = followPage(this)
-    this.#relays.prepare(relay ?? false)
+    this.#relays.prepare(relay ?? false, refreshCircuits ?? true)
     this.engine.touch()
   }
 
@@ -171,7 +185,7 @@ export class FullNode extends NodeImpl implements PeerNode {
       {
         peerId: this.peerId,
         connections: () => this.connections.filter((one) => one instanceof ConnectionImpl),
-        handle: (protocol, handler) => this.handle(protocol, handler),
+        handle: (protocol, handler, options) => this.handle(protocol, handler, options),
         unhandle: (protocol) => this.unhandle(protocol),
         unref: (timer) => this.unref(timer),
         among,
@@ -221,6 +235,16 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.check()
     if (this.#webrtc === undefined) throw new InvalidArgumentError('createNode was not given a port')
     this.#webrtc.borrow(port)
+  }
+
+  override limited(connection: ConnectionId): boolean {
+    return !this.closed && this.#relays.limit(connection) !== undefined
+  }
+
+  override openStream(connection: ConnectionId, proposed: readonly string[], options?: OpenOptions): number {
+    if (!this.limited(connection)) return super.openStream(connection, proposed)
+    if (options?.limited !== true) throw new LimitedConnectionError()
+    return this.#core.raw.open_limited_stream(now(), connection, proposed.join('\n'))
   }
 
   override async listen(address: string): Promise<void> {
@@ -277,6 +301,22 @@ export class FullNode extends NodeImpl implements PeerNode {
       case 72: {
         const { name, detail } = this.#relays.event(kind, body)
         emit(this, name, detail)
+        break
+      }
+      case 73: {
+        const id = body.number()
+        this.connectionOf(id)?.onEnding()
+        this.#core.raw.closed(now(), id, 'the circuit ended')
+        break
+      }
+      case 74: {
+        const connection = this.connectionOf(body.number())
+        if (connection !== undefined) emit(this, 'relay:limit', { connection, limit: limitOf(body) })
+        break
+      }
+      case 75: {
+        const connection = this.connectionOf(body.number())
+        if (connection !== undefined) connection.reason = new RelayLimitError(limitOf(body))
         break
       }
       case 80:

@@ -14,6 +14,7 @@ import type {
   DialTarget,
   MiniNode,
   NodeEvents,
+  OpenOptions,
   PeerInfo,
   Stream,
   StreamHandler,
@@ -179,7 +180,15 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
     this.#host.unref(timer)
   }
 
-  protected connectionOf(id: ConnectionId): Connection | undefined {
+  openStream(connection: ConnectionId, proposed: readonly string[], _options?: OpenOptions): number {
+    return this.engine.core.raw.open_stream(now(), connection, proposed.join('\n'))
+  }
+
+  limited(_connection: ConnectionId): boolean {
+    return false
+  }
+
+  protected connectionOf(id: ConnectionId): ConnectionImpl | undefined {
     return this.#connections.get(id)
   }
 

@@ -1,10 +1,10 @@
 /** Relays: places at them, and being one. */
 
 import type { Core as FullCore } from '../generated/core.js'
-import { type Core, now, type Records } from './core.js'
+import { type Core, now, Records } from './core.js'
 import type { PolypeerError } from './errors.js'
 import { errorOf } from './failures.js'
-import type { PeerId } from './types.js'
+import type { Connection, PeerId } from './types.js'
 
 /** What a relay allows others; times in milliseconds. The defaults are go-libp2p's. */
 export interface RelayServiceOptions {
@@ -24,12 +24,26 @@ export interface RelayServiceOptions {
   readonly data?: number
 }
 
-/** What a relay allows on a connection. */
+/** A share of what a relay allows on a connection. */
+export interface RelayUse {
+  /** Milliseconds. */
+  readonly duration: number
+  /** Bytes that this side sends, of the secure channel: some more than those of streams. */
+  readonly sent: number
+  /** Bytes that it receives. */
+  readonly received: number
+}
+
+/** What a relay allows on a connection, and what of that is used. */
 export interface RelayLimit {
   /** How long it may last in all, in milliseconds; `Infinity` for no limit. */
   readonly duration: number
   /** How many bytes it may carry each way; `Infinity` for no limit. */
   readonly data: number
+  /** What is used. */
+  readonly used: RelayUse
+  /** What is left; `Infinity` where there is no limit. */
+  readonly left: RelayUse
 }
 
 /** The events about relays, by name, and the type of their `detail`. */
@@ -38,6 +52,8 @@ export interface RelayEvents {
   'relay:reserved': { readonly relay: PeerId; readonly addresses: readonly string[] }
   /** A relay keeps no place for us, or no more; it is asked again after a while. */
   'relay:lost': { readonly relay: PeerId; readonly error: PolypeerError }
+  /** A relay will soon cut a connection: four fifths of what it allows are used. */
+  'relay:limit': { readonly connection: Connection; readonly limit: RelayLimit }
   /** We are a relay, and a connection through us is over; bytes each way. */
   'relay:circuit': {
     readonly source: PeerId
@@ -59,9 +75,10 @@ export class Relays {
     this.#core = core
   }
 
-  prepare(service: boolean | RelayServiceOptions): void {
+  prepare(service: boolean | RelayServiceOptions, refresh: boolean): void {
     const { raw } = this.#core
     raw.set_relay_clock(Date.now() - performance.now())
+    raw.refresh_circuits(refresh)
     if (service === false) return
     const asked = service === true ? {} : service
     const { reservations = 128, reservationsPerIp = 8, reservationTtl = 3_600_000 } = asked
@@ -90,10 +107,8 @@ export class Relays {
   }
 
   limit(connection: number): RelayLimit | undefined {
-    const duration = this.#core.raw.limit_seconds(connection) * 1000
-    const data = this.#core.raw.limit_bytes(connection)
-    if (duration === 0 && data === 0) return undefined
-    return { duration: duration || Number.POSITIVE_INFINITY, data: data || Number.POSITIVE_INFINITY }
+    const length = this.#core.raw.allowance(now(), connection)
+    return length === 0 ? undefined : limitOf(new Records(this.#core.output(length).slice()))
   }
 
   /** The event that a record stands for. */
@@ -109,4 +124,17 @@ export class Relays {
       }
     }
   }
+}
+
+/** Reads what a relay allows, and what is used. */
+export function limitOf(body: Records): RelayLimit {
+  const duration = body.number() || Number.POSITIVE_INFINITY
+  const data = body.number() || Number.POSITIVE_INFINITY
+  const used = { duration: body.number(), sent: body.number(), received: body.number() }
+  const left = {
+    duration: Math.max(0, duration - used.duration),
+    sent: Math.max(0, data - used.sent),
+    received: Math.max(0, data - used.received),
+  }
+  return { duration, data, used, left }
 }

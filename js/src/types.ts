@@ -95,6 +95,11 @@ export interface FullNodeOptions extends NodeOptions, LimitingOptions {
    * a page lends it: the port from `webRtcPort`. Default: on in pages.
    */
   readonly webrtc?: boolean | MessagePort | WebRtcOptions
+  /**
+   * Dials a connection anew that is in use and that its relay will soon cut, so
+   * that streams opened later outlive it. Default: true.
+   */
+  readonly refreshCircuits?: boolean
 }
 
 /** How streams of a protocol are taken. */
@@ -110,10 +115,16 @@ export interface HandleOptions {
 export type WasmSource = string | URL | Response | ArrayBuffer | Uint8Array | WebAssembly.Module
 
 /** How streams are opened. */
-export interface OpenOptions extends AbortOptions {}
+export interface OpenOptions extends AbortOptions {
+  /**
+   * Opens it on a connection that a relay limits too, for protocols that carry
+   * little or can do with an end at any time. Default: false.
+   */
+  readonly limited?: boolean
+}
 
 /** How peers are dialed. */
-export interface DialOptions extends AbortOptions {
+export interface DialOptions extends OpenOptions {
   /** Takes no connection through a relay, be it there already. Default: false. */
   readonly direct?: boolean
   /** Tries addresses that failed a short while ago too, which are left alone otherwise. Default: false. */
@@ -344,6 +355,10 @@ export interface Connection extends TypedEventTarget<ConnectionEvents>, AsyncDis
   readonly direction: 'inbound' | 'outbound'
   /** Where in its life it is. */
   readonly status: 'open' | 'closing' | 'closed'
+  /** Whether it leads to the peer itself, and not through a relay. */
+  readonly direct: boolean
+  /** Whether it leads through a relay that limits it: {@link PeerNode.limitOf} says how far. */
+  readonly limited: boolean
   /** The open streams of the application. */
   readonly streams: readonly Stream[]
   /**
@@ -351,6 +366,7 @@ export interface Connection extends TypedEventTarget<ConnectionEvents>, AsyncDis
    * speaks.
    *
    * @throws {ProtocolNotSupportedError} the remote speaks none of them.
+   * @throws {LimitedConnectionError} a relay limits the connection, and `limited` is not set.
    */
   openStream(protocol: string | readonly string[], options?: OpenOptions): Promise<Stream>
   /** Measures the round trip, in milliseconds. */

@@ -253,7 +253,9 @@ describe('errors', options, () => {
     const classes = Object.entries(polypeer).filter(([name]) => name.endsWith('Error'))
     assert.ok(classes.length > 15)
     for (const [name, one] of classes) {
-      const error = name === 'ProtocolNotSupportedError' ? new one(['x']) : new one('x', 'y')
+      const used = { duration: 1, sent: 2, received: 3 }
+      const special = { ProtocolNotSupportedError: ['x'], RelayLimitError: { used } }
+      const error = new one(special[name] ?? 'x', 'y')
       assert.ok(error instanceof PolypeerError)
       if (name !== 'PolypeerError') assert.equal(error.name, name)
       assert.match(error.code, /^(ERR_[A-Z_]+|x)$/)

@@ -1,7 +1,7 @@
 // Peers that cannot be dialed are reached through a relay.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { createNode } from 'polypeer'
+import { createNode, RelayLimitError } from 'polypeer'
 import { kept, readAll } from './support.mjs'
 
 const ECHO = '/echo/1.0.0'
@@ -53,13 +53,88 @@ describe('relay', { timeout: 60_000 }, () => {
     const { hidden, visitor } = await through(t, true)
     hidden.handle(ECHO, echo)
     const connection = await visitor.dial(hidden.addresses)
-    assert.deepEqual(visitor.limitOf(connection), { duration: 120_000, data: 131_072 })
-    await assert.rejects(connection.openStream([ECHO, '/none/1.0.0']), { code: 'ERR_STREAM_RESET' })
+    assert.deepEqual([connection.direct, connection.limited], [false, true])
+    const { duration, data, used, left } = visitor.limitOf(connection)
+    assert.deepEqual([duration, data], [120_000, 131_072])
+    assert.ok(used.sent > 0 && used.received > 0)
+    assert.deepEqual([left.sent, left.received], [data - used.sent, data - used.received])
+    assert.equal(left.duration, duration - used.duration)
+    const proposed = [ECHO, '/none/1.0.0']
+    await assert.rejects(connection.openStream(proposed), { code: 'ERR_LIMITED_CONNECTION' })
+    await assert.rejects(connection.openStream(proposed, { limited: true }), { code: 'ERR_STREAM_RESET' })
     hidden.unhandle(ECHO)
     hidden.handle(ECHO, echo, { limited: true })
-    const stream = await connection.openStream([ECHO, '/none/1.0.0'])
+    const stream = await connection.openStream(proposed, { limited: true })
     await stream.write(new Uint8Array([1]))
     assert.deepEqual([...(await stream.read())], [1])
+  })
+
+  it('warns of the end that a limit sets, and says that it was the limit', async (t) => {
+    const { hidden, visitor } = await through(t, { data: 100_000 })
+    hidden.handle(ECHO, echo, { limited: true })
+    const warned = next(visitor, 'relay:limit')
+    const stream = await visitor.dial(hidden.addresses, ECHO, { limited: true })
+    const { connection } = stream
+    const closed = new Promise((resolve) => {
+      connection.addEventListener('close', ({ detail }) => resolve(detail))
+    })
+    const [read, written] = await Promise.allSettled([
+      readAll(stream),
+      stream.write(new Uint8Array(1 << 20)).then(() => stream.closeWrite()),
+    ])
+    for (const { status, reason } of [read, written]) {
+      assert.equal(status, 'rejected')
+      assert.equal(reason.code, 'ERR_RELAY_LIMIT', reason.stack)
+    }
+    const error = await closed
+    assert.ok(error instanceof RelayLimitError)
+    assert.equal(error.limit.data, 100_000)
+    assert.equal(error.limit.left.sent, 0)
+    const warning = await warned
+    assert.equal(warning.connection, connection)
+    assert.ok(warning.limit.used.sent >= 80_000)
+  })
+
+  it('dials anew before the end, for streams to come', async (t) => {
+    const { hidden, visitor } = await through(t, { data: 100_000 })
+    hidden.handle(ECHO, echo, { limited: true })
+    const first = await visitor.dial(hidden.addresses, ECHO, { limited: true })
+    const moved = next(visitor, 'peer:path')
+    const echoed = async (stream) => {
+      await stream.write(new Uint8Array(82_000))
+      for (let left = 82_000; left > 0; ) left -= (await stream.read()).length
+    }
+    await echoed(first)
+    assert.notEqual(await moved, first.connection)
+    const second = await visitor.dial(hidden.peerId, ECHO, { limited: true })
+    assert.equal(second.connection, await moved)
+    await echoed(second)
+  })
+
+  it('loses nothing when a node closes right after its last byte', async (t) => {
+    const { hidden, visitor } = await through(t, UNLIMITED)
+    const size = 3 << 20
+    const received = new Promise((resolve, reject) => {
+      hidden.handle('/sink/1.0.0', (stream) => readAll(stream).then(resolve, reject))
+    })
+    const stream = await visitor.dial(hidden.addresses, '/sink/1.0.0')
+    await stream.write(new Uint8Array(size).fill(7))
+    await stream.close()
+    await visitor.close()
+    assert.equal((await received).length, size)
+    // And the side that was dialed.
+    const other = await kept(t, createNode())
+    const answer = new Promise((resolve, reject) => {
+      other.handle('/sink/1.0.0', (stream) => readAll(stream).then(resolve, reject))
+    })
+    const opened = next(hidden, 'connection:open')
+    await other.dial(hidden.addresses)
+    const back = await opened
+    const sink = await back.openStream('/sink/1.0.0')
+    await sink.write(new Uint8Array(size).fill(8))
+    await sink.close()
+    await hidden.close()
+    assert.equal((await answer).length, size)
   })
 
   it('says why there is no place and no way', async (t) => {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use common::host;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
-use polypeer::facade::Node;
-use polypeer::node::{Config, Event};
+use polypeer::connection::{Error, StreamError};
+use polypeer::facade::{Connection, Node, Stream};
+use polypeer::node::{Config, Direction, Event};
 use polypeer::protocols::relay::{Limit, ServiceConfig};
 use polypeer::{Keypair, Multiaddr, Rng};
 use polypeer_native::service::echo;
@@ -85,12 +86,78 @@ async fn the_limit_of_bytes_ends_the_connection_and_not_the_relay() {
     let (relay, _hidden, circuit) = reserved(service).await;
     let visitor = start(3, None);
     let connection = timeout(PATIENCE, visitor.dial(circuit.clone())).await.unwrap().unwrap();
-    let mut stream = connection.open_stream(&[echo::NAME]).await.unwrap();
+    assert!(connection.limited() && !connection.direct());
+    let refused = connection.open_stream(&[echo::NAME]).await;
+    assert_eq!(refused.err(), Some(StreamError::Limited));
+    let mut stream = connection.open_limited_stream(&[echo::NAME]).await.unwrap();
     // It may fail at once or when the circuit's end is known.
     let _ = stream.write_all(&[7; 200_000]).await;
-    timeout(PATIENCE, connection.closed()).await.expect("the circuit ends");
+    let error = timeout(PATIENCE, connection.closed()).await.expect("the circuit ends");
+    let Error::RelayLimit(used) = error else { panic!("{error}") };
+    assert_eq!((used.limit.data, used.send_left()), (Some(64 * 1024), Some(0)));
+    // Who uses a stream learns the same.
+    let error = stream.read(&mut [0]).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::QuotaExceeded);
     // Another one can be had at once.
     let again = timeout(PATIENCE, visitor.dial(circuit)).await.unwrap().unwrap();
     assert!(again.ping().await.is_ok());
     assert_eq!(relay.peers().await.unwrap().len(), 2);
+}
+
+const MUCH: usize = 3 << 20;
+const SINK: &str = "/sink/1.0.0";
+
+async fn send_all(mut stream: Stream) {
+    for _ in 0..MUCH / 65536 {
+        stream.write_all(&[7; 65536]).await.unwrap();
+    }
+    stream.close().await.unwrap();
+}
+
+async fn inbound(node: &Node) -> Connection {
+    let is = |one: &Connection| one.direction() == Direction::Inbound;
+    loop {
+        if let Some(one) = node.connections().await.unwrap().into_iter().find(is) {
+            return one;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Whoever closes its node as soon as its last byte is on its way loses none, and a
+/// reader that is slower than the wire none either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_closes_after_its_last_byte_over_a_circuit_loses_none() {
+    for dialer_sends in [true, false] {
+        let mut service = ServiceConfig::default();
+        service.limit = Limit::default();
+        let (_relay, hidden, circuit) = reserved(service).await;
+        let visitor = start(3, None);
+        let (sender, receiver) =
+            if dialer_sends { (&visitor, &hidden) } else { (&hidden, &visitor) };
+        let (done, end) = tokio::sync::oneshot::channel();
+        let done = std::sync::Mutex::new(Some(done));
+        receiver.handle(SINK, move |mut stream| {
+            let done = done.lock().unwrap().take().expect("one stream");
+            async move {
+                let (mut count, mut buffer) = (0, vec![0; 4096]);
+                let result = loop {
+                    match stream.read(&mut buffer).await {
+                        Ok(0) => break Ok(count),
+                        Ok(more) => count += more,
+                        Err(error) => break Err((count, error)),
+                    }
+                    tokio::task::yield_now().await;
+                };
+                let _ = done.send(result);
+            }
+        });
+        let dialed = timeout(PATIENCE, visitor.dial(circuit)).await.unwrap().unwrap();
+        let connection = if dialer_sends { dialed } else { inbound(&hidden).await };
+        let stream = connection.open_stream(&[SINK]).await.unwrap();
+        timeout(PATIENCE, send_all(stream)).await.unwrap();
+        timeout(PATIENCE, sender.close()).await.expect("closes");
+        let received = timeout(PATIENCE, end).await.unwrap().unwrap();
+        assert_eq!(received.map_err(|(count, error)| format!("{count}: {error}")), Ok(MUCH));
+    }
 }

@@ -54,6 +54,10 @@ pub enum Error {
     /// We closed it.
     #[error("closed by this side")]
     ClosedHere,
+    /// It came to what its relay allows; a new circuit may be had.
+    #[cfg(feature = "relay")]
+    #[error("the relay's limit for the connection is reached: {0}")]
+    RelayLimit(crate::protocols::relay::Allowance),
     /// The node's [`Filters`](crate::swarm::gate::Filters) deny the peer or its
     /// address.
     #[cfg(feature = "limits")]
@@ -90,6 +94,11 @@ pub enum StreamError {
     /// The connection has no room for another stream; close some, or wait.
     #[error("no stream to be had: {0}")]
     Limit(yamux::OpenError),
+    /// A relay limits the connection, and the protocol did not say that it may be
+    /// used all the same.
+    #[cfg(feature = "relay")]
+    #[error("the connection is limited by its relay, and the protocol does not opt in to such")]
+    Limited,
     /// The connection is closed, or not yet established.
     #[error("the connection is not open")]
     NotConnected,

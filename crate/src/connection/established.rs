@@ -16,13 +16,19 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
 /// A connection that is drained ends after this long, whatever streams it has.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(300);
 
+/// A connection that is closed ends after this long in which nothing leaves,
+/// whatever still waits: the goodbye, or the last bytes of a connection over one of
+/// its streams.
+pub const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
 /// A secure channel, and the streams in it.
 pub(super) struct Established {
     pub(super) channel: Channel,
     pub(super) streams: Streams,
     /// The answer to our lazily proposed muxer, until it has come.
     pub(super) muxer_answer: Option<(Dialer, Buffer)>,
-    pub(super) closing: bool,
+    /// Since when it is closed and nothing has left.
+    pub(super) closing: Option<Instant>,
     /// Since when it is drained.
     pub(super) draining: Option<Instant>,
     /// When the remote is pinged if nothing comes from it before.
@@ -31,9 +37,9 @@ pub(super) struct Established {
 
 impl Established {
     /// Says goodbye; the end comes when that is flushed.
-    pub(super) fn close(&mut self) {
-        self.closing = true;
-        self.streams.yamux.go_away(0);
+    pub(super) fn close(&mut self, now: Instant) {
+        self.closing.get_or_insert(now);
+        self.streams.say_goodbye();
     }
 
     /// Whether there is something to send now.
@@ -61,10 +67,13 @@ impl Established {
         Ok(())
     }
 
-    /// When a connection that is drained is to be closed.
-    pub(super) fn drained_at(&self) -> Option<Instant> {
-        let since = self.draining.filter(|_| !self.closing)?;
-        Some(since + if self.streams.is_used() { DRAIN_LIMIT } else { DRAIN_GRACE })
+    /// When a connection that is drained is to be closed, or one that is closed to
+    /// be given up.
+    pub(super) fn ends_at(&self) -> Option<Instant> {
+        if let Some(since) = self.closing {
+            return Some(since + CLOSE_LIMIT);
+        }
+        Some(self.draining? + if self.streams.is_used() { DRAIN_LIMIT } else { DRAIN_GRACE })
     }
 
     pub(super) fn receive(&mut self, now: Instant, bytes: &mut [u8]) -> Result<(), Error> {

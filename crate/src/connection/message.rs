@@ -77,6 +77,10 @@ pub enum ToConnection {
     Reset(StreamId),
     /// Make bytes of a stream of the node: see [`Connection::detach`](super::Connection::detach).
     Detach(StreamId),
+    /// As [`ToConnection::Detach`], for a connection over the stream: see
+    /// [`Connection::carry`](super::Connection::carry).
+    #[cfg(feature = "relay")]
+    Carry(StreamId),
     /// From now on answer to these protocols.
     Handlers(Arc<Handlers>),
     /// Ping the remote: [`ToNode::Pong`] tells of the answer, and without one in
@@ -158,6 +162,14 @@ pub enum ToNode {
     Pong {
         /// The round trip.
         rtt: core::time::Duration,
+    },
+    /// Four fifths of what the relay allows of the connection are used.
+    #[cfg(feature = "relay")]
+    LimitNear {
+        /// What is used.
+        used: crate::protocols::relay::Allowance,
+        /// Whether the application has streams on it.
+        busy: bool,
     },
     /// The connection is over; nothing follows.
     Closed {

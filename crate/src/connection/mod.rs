@@ -16,6 +16,8 @@
 mod booking;
 mod carrier;
 mod channel;
+#[cfg(feature = "relay")]
+mod circuit;
 mod config;
 mod error;
 mod established;
@@ -42,7 +44,7 @@ pub use crate::security::noise::VerifyRequest;
 pub use carrier::Carrier;
 pub use config::{Config, Security};
 pub use error::{Error, StreamError};
-pub use established::{DRAIN_GRACE, DRAIN_LIMIT};
+pub use established::{CLOSE_LIMIT, DRAIN_GRACE, DRAIN_LIMIT};
 pub use message::{Framing, Handler, Handlers, Owner, StreamEvent, ToConnection, ToNode};
 pub use streams::{MAX_DISCARDED, MAX_NEGOTIATING, MAX_NEWS, MAX_OUTBOX, Stream};
 pub use upgrade::MAX_HANDSHAKE_BYTES;
@@ -68,6 +70,9 @@ pub struct Connection {
     /// The end, until the node has been told.
     failed: Option<Error>,
     booking: Booking,
+    /// What a relay allows of it.
+    #[cfg(feature = "relay")]
+    circuit: circuit::Circuit,
 }
 
 enum State {
@@ -126,6 +131,8 @@ impl Connection {
             established: None,
             failed,
             booking: Booking::default(),
+            #[cfg(feature = "relay")]
+            circuit: circuit::Circuit::default(),
         }
     }
 
@@ -145,6 +152,8 @@ impl Connection {
             None => bytes,
         };
         let count = bytes.len();
+        #[cfg(feature = "relay")]
+        self.circuit.received(now, count);
         if let Err(error) = self.receive_inner(now, bytes) {
             return self.fail(error);
         }
@@ -203,7 +212,7 @@ impl Connection {
             channel,
             streams: Streams::new(yamux, self.config.clone(), self.handlers.clone()),
             muxer_answer: muxer_answer.map(|dialer| (dialer, Buffer::new())),
-            closing: false,
+            closing: None,
             draining: None,
             ping_at: now + self.config.keep_alive,
         };
@@ -277,8 +286,18 @@ impl Connection {
             out.truncate(clear);
             self.fail(crate::security::Error::Exhausted.into());
         }
-        self.booking.sent(now, out.len() - start);
-        out.len() - start
+        let sent = out.len() - start;
+        self.booking.sent(now, sent);
+        #[cfg(feature = "relay")]
+        self.circuit.sent(now, sent);
+        if let State::Established(established) = &mut self.state
+            && let Some(since) = &mut established.closing
+            && sent > 0
+        {
+            *since = now;
+            established.streams.part();
+        }
+        sent
     }
 
     /// When [`Connection::handle_timeout`] is due. Early calls are harmless,
@@ -287,19 +306,22 @@ impl Connection {
         let at = match &self.state {
             State::Upgrading { deadline, .. } => Some(*deadline),
             State::Established(established) => {
-                let drained = established.drained_at();
-                let ping =
-                    Some(drained.map_or(established.ping_at, |at| at.min(established.ping_at)));
-                earliest(ping, established.streams.poll_timeout())
+                let ends = established.ends_at();
+                let at = Some(ends.map_or(established.ping_at, |at| at.min(established.ping_at)));
+                earliest(at, established.streams.poll_timeout())
             }
             State::Closed => return None,
         };
+        #[cfg(feature = "relay")]
+        let at = earliest(at, self.circuit.poll_timeout());
         earliest(at, self.booking.poll_timeout())
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.booking.handle_timeout(now);
+        #[cfg(feature = "relay")]
+        self.circuit.handle_timeout(now);
         match &mut self.state {
             State::Upgrading { deadline, .. } if now >= *deadline => {
                 self.fail(Error::HandshakeTimedOut);
@@ -309,8 +331,11 @@ impl Connection {
                     established.ping_at = now + self.config.keep_alive;
                     established.streams.yamux.ping(now);
                 }
-                if established.drained_at().is_some_and(|at| now >= at) {
-                    established.close();
+                if established.ends_at().is_some_and(|at| now >= at) {
+                    if established.closing.is_some() {
+                        return self.fail(Error::ClosedHere);
+                    }
+                    established.close(now);
                 }
                 let result = established.streams.handle_timeout(now);
                 established.streams.process(now);
@@ -347,11 +372,13 @@ impl Connection {
                 // Whether it worked shows in the stream.
                 streams.detach(stream);
             }
+            #[cfg(feature = "relay")]
+            ToConnection::Carry(stream) => _ = streams.carry(stream),
             ToConnection::Handlers(handlers) => streams.set_handlers(handlers),
             #[cfg(feature = "manager")]
             ToConnection::Ping(limit) => streams.yamux.ping_within(now, limit),
             ToConnection::Drain => _ = established.draining.get_or_insert(now),
-            ToConnection::Close => established.close(),
+            ToConnection::Close => established.close(now),
         }
         if let State::Established(established) = &mut self.state {
             established.streams.process(now);
@@ -369,6 +396,10 @@ impl Connection {
         {
             return Some(news);
         }
+        #[cfg(feature = "relay")]
+        if let Some(used) = self.circuit.poll_near() {
+            return Some(ToNode::LimitNear { used, busy: self.is_busy() });
+        }
         self.failed.take().map(|error| ToNode::Closed { error })
     }
 
@@ -382,9 +413,23 @@ impl Connection {
 
     /// Opens a stream of the application. With a single proposal it can be
     /// written to at once, and what is written travels with the proposal.
+    /// A connection that a relay limits takes it only by
+    /// [`Connection::open_limited`].
     pub fn open(&mut self, now: Instant, protocols: Vec<Name>) -> Result<StreamId, StreamError> {
+        #[cfg(feature = "relay")]
+        if self.circuit.is_limited() {
+            return Err(StreamError::Limited);
+        }
+        self.open_anywhere(now, protocols)
+    }
+
+    fn open_anywhere(
+        &mut self,
+        now: Instant,
+        protocols: Vec<Name>,
+    ) -> Result<StreamId, StreamError> {
         match &mut self.state {
-            State::Established(established) if !established.closing => {
+            State::Established(established) if established.closing.is_none() => {
                 established.streams.open(now, protocols, Owner::Application, None)
             }
             _ => Err(StreamError::NotConnected),
@@ -426,9 +471,11 @@ impl Connection {
     /// The transport ended: the connection is over.
     pub fn transport_closed(&mut self, reason: String) {
         let error = match &self.state {
-            State::Established(established) if established.closing => Error::ClosedHere,
+            State::Established(established) if established.closing.is_some() => Error::ClosedHere,
             State::Established(established) => match established.streams.goodbye {
                 Some(code) => Error::ClosedByRemote(code),
+                #[cfg(feature = "relay")]
+                None if self.circuit.is_spent() => self.circuit.spent(),
                 None => Error::Transport(reason),
             },
             _ => Error::Transport(reason),
@@ -451,7 +498,10 @@ impl Connection {
         match &self.state {
             State::Closed => true,
             State::Established(established) => {
-                established.closing && self.out.is_empty() && !established.will_transmit()
+                established.closing.is_some()
+                    && self.out.is_empty()
+                    && !established.streams.has_last_words()
+                    && !established.will_transmit()
             }
             State::Upgrading { .. } => false,
         }

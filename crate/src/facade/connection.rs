@@ -53,8 +53,15 @@ impl Connection {
 
     /// Opens a stream for the first of `protocols` that the remote speaks, and
     /// waits for its word: one round trip.
+    ///
+    /// # Errors
+    /// On a connection that a relay limits, [`StreamError::Limited`].
     pub async fn open_stream(&self, protocols: &[&str]) -> Result<Stream, StreamError> {
-        let id = self.open(protocols)?;
+        let id = self.shared.open(|machine, now| machine.open(now, names(protocols)))?;
+        self.agreed(id, protocols).await
+    }
+
+    async fn agreed(&self, id: StreamId, protocols: &[&str]) -> Result<Stream, StreamError> {
         let mut stream = Stream::new(self.shared.clone(), id, protocols.first().copied().into());
         let protocol = poll_fn(|cx| self.shared.poll_agreed(cx, id)).await?;
         stream.set_protocol(protocol);
@@ -65,12 +72,36 @@ impl Connection {
     /// proposal. If the remote does not speak `protocol`, reading fails with
     /// [`std::io::ErrorKind::Unsupported`].
     pub fn open_stream_early(&self, protocol: &str) -> Result<Stream, StreamError> {
-        let id = self.open(&[protocol])?;
+        let id = self.shared.open(|machine, now| machine.open(now, names(&[protocol])))?;
         Ok(Stream::new(self.shared.clone(), id, Some(protocol).into()))
     }
 
-    fn open(&self, protocols: &[&str]) -> Result<StreamId, StreamError> {
-        self.shared.open(names(protocols))
+    /// As [`Connection::open_stream`], on a connection that a relay limits too: for
+    /// protocols that carry little, or can do with an end at any time.
+    #[cfg(feature = "relay")]
+    pub async fn open_limited_stream(&self, protocols: &[&str]) -> Result<Stream, StreamError> {
+        let id = self.shared.open(|machine, now| machine.open_limited(now, names(protocols)))?;
+        self.agreed(id, protocols).await
+    }
+
+    /// Whether it leads to the peer itself, and not through a relay.
+    pub fn direct(&self) -> bool {
+        !self.remote.is_relayed()
+    }
+
+    /// Whether it leads through a relay that limits it. Streams on it are opened by
+    /// [`Connection::open_limited_stream`] only, and taken for protocols of
+    /// [`Node::handle_limited`](super::Node::handle_limited).
+    #[cfg(feature = "relay")]
+    pub fn limited(&self) -> bool {
+        self.allowance().is_some()
+    }
+
+    /// What the relay allows of it and what of that is used; `None` where there is no
+    /// limit, or the connection is over.
+    #[cfg(feature = "relay")]
+    pub fn allowance(&self) -> Option<crate::protocols::relay::Allowance> {
+        self.shared.allowance()
     }
 
     /// The round trip of one ping.

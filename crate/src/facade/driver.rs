@@ -98,6 +98,8 @@ impl Driver {
             };
             let detached = match &message {
                 ToConnection::Detach(stream) => Some(*stream),
+                #[cfg(feature = "relay")]
+                ToConnection::Carry(stream) => Some(*stream),
                 _ => None,
             };
             let mut state = self.shared.lock();
@@ -118,7 +120,7 @@ impl Driver {
             let gone = ready!(self.to_node.poll_ready(cx)).is_err();
             let mut state = self.shared.lock();
             let Some(news) = state.connection.poll_node() else {
-                if state.connection.is_finished() {
+                if state.connection.is_finished() && self.unsent.is_empty() {
                     state.connection.transport_closed(String::new());
                     continue;
                 }
@@ -156,12 +158,12 @@ impl Driver {
             let mut state = self.shared.lock();
             match result {
                 Poll::Pending => return 0,
-                Poll::Ready(Ok(0)) => state.connection.transport_closed("ended".into()),
+                Poll::Ready(Ok(0)) => state.transport_closed("ended".into()),
                 Poll::Ready(Ok(count)) => {
                     state.connection.receive(now, &mut scratch[..count]);
                     return count;
                 }
-                Poll::Ready(Err(error)) => state.connection.transport_closed(error.to_string()),
+                Poll::Ready(Err(error)) => state.transport_closed(error.to_string()),
             }
             0
         })

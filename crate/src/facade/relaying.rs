@@ -2,9 +2,11 @@
 
 use core::time::Duration;
 use std::future::Future;
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use futures::future::{Either, select, try_join};
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -58,21 +60,21 @@ impl Brain {
     /// Lays a connection over a stream to a relay.
     pub(super) fn tunnel(&mut self, id: ConnectionId, via: ConnectionId, stream: StreamId) {
         let now = self.platform.now();
-        let Some(io) = self.detached(via, stream, HOP_NAME) else {
+        let Some(io) = self.detached(via, stream, HOP_NAME, ToConnection::Carry) else {
             return self.node.dial_failed(now, id, "the stream to the relay is lost".into());
         };
         // Dropped, the stream is reset.
         let Some((remote, direction)) = self.node.link(id) else { return };
         let Some(machine) = self.node.tunnelled(now, id) else { return };
-        let link = Link::new(Box::new(io), Multiaddr::empty(), remote);
+        let link = Link::new(Box::new(Conduit(io)), Multiaddr::empty(), remote);
         self.start(id, machine, link, direction);
     }
 
     /// Joins two streams until both have ended, or the limit is reached.
     pub(super) fn splice(&mut self, circuit: CircuitId, ends: Circuit, limit: Limit) {
         let Circuit { source: (from, source), target: (to, target) } = ends;
-        let source = self.detached(from, source, HOP_NAME);
-        let target = self.detached(to, target, STOP_NAME);
+        let source = self.detached(from, source, HOP_NAME, ToConnection::Detach);
+        let target = self.detached(to, target, STOP_NAME, ToConnection::Detach);
         let (platform, commands) = (self.platform.clone(), self.commands_sender.clone());
         let counts = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
         self.platform.clone().spawn(Box::pin(async move {
@@ -87,11 +89,51 @@ impl Brain {
     }
 
     /// A stream of the node, as bytes from now on.
-    fn detached(&self, id: ConnectionId, stream: StreamId, name: &str) -> Option<Stream> {
+    fn detached(
+        &self,
+        id: ConnectionId,
+        stream: StreamId,
+        name: &str,
+        message: fn(StreamId) -> ToConnection,
+    ) -> Option<Stream> {
         let task = self.tasks.get(&id)?;
         task.shared.expect(stream);
-        task.to_connection.unbounded_send(ToConnection::Detach(stream)).ok()?;
+        task.to_connection.unbounded_send(message(stream)).ok()?;
         Some(Stream::new(task.shared.clone(), stream, Some(name).into()))
+    }
+}
+
+/// A stream as the transport of a connection. Closing it does not wait until all is
+/// on its way: the connection that has the stream sees to that.
+struct Conduit(Stream);
+
+impl AsyncRead for Conduit {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, out)
+    }
+}
+
+impl AsyncWrite for Conduit {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    // What is written is on its way as soon as there is room.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.finish();
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -130,18 +172,21 @@ async fn carry(
     mut to: impl AsyncWrite + Unpin,
     count: &AtomicU64,
     most: u64,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
         let length = from.read(&mut chunk).await?;
         if length == 0 {
             return to.close().await;
         }
-        let sum = count.load(Ordering::Relaxed).saturating_add(length as u64);
-        if sum > most {
-            return Err(std::io::ErrorKind::QuotaExceeded.into());
+        let before = count.load(Ordering::Relaxed);
+        let allowed = (length as u64).min(most.saturating_sub(before));
+        count.store(before + allowed, Ordering::Relaxed);
+        to.write_all(&chunk[..allowed as usize]).await?;
+        if allowed < length as u64 {
+            // It still gets what is allowed.
+            to.close().await?;
+            return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        count.store(sum, Ordering::Relaxed);
-        to.write_all(&chunk[..length]).await?;
     }
 }

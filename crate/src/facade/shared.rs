@@ -10,6 +10,8 @@ use futures::task::AtomicWaker;
 use crate::connection::{Connection, Error, Read, StreamError, StreamEvent, StreamId};
 use crate::identity::PeerId;
 use crate::negotiate::Name;
+use crate::time::Instant;
+use crate::wire::Buffer;
 
 use super::platform::Platform;
 
@@ -42,6 +44,8 @@ struct Handle {
     failed: Option<StreamError>,
     reset: bool,
     finished: bool,
+    /// What was not read when the connection ended.
+    rest: Buffer,
     /// The node still has it, but the connection is told to detach it.
     expected: bool,
 }
@@ -106,6 +110,11 @@ impl Shared {
         self.lock().connection.rtt()
     }
 
+    #[cfg(feature = "relay")]
+    pub(super) fn allowance(&self) -> Option<crate::protocols::relay::Allowance> {
+        self.lock().connection.allowance(self.platform.now())
+    }
+
     pub(super) fn stream_count(&self) -> usize {
         self.lock().connection.stream_count()
     }
@@ -123,9 +132,12 @@ impl Shared {
         Poll::Pending
     }
 
-    pub(super) fn open(&self, protocols: Vec<Name>) -> Result<StreamId, StreamError> {
+    pub(super) fn open(
+        &self,
+        open: impl FnOnce(&mut Connection, Instant) -> Result<StreamId, StreamError>,
+    ) -> Result<StreamId, StreamError> {
         let mut state = self.lock();
-        let id = state.connection.open(self.platform.now(), protocols)?;
+        let id = open(&mut state.connection, self.platform.now())?;
         state.streams.insert(id, Handle::default());
         self.kick(&state);
         Ok(id)
@@ -200,11 +212,18 @@ impl Shared {
                 Read::Reset => handle.reset = true,
             }
         }
+        if !handle.rest.is_empty() {
+            let count = handle.rest.len().min(out.len());
+            out[..count].copy_from_slice(&handle.rest.as_slice()[..count]);
+            handle.rest.consume(count);
+            return Poll::Ready(Ok(count));
+        }
         if let Some(error) = handle.error() {
             return Poll::Ready(Err(error));
         }
         match &state.closed {
-            Some(error) => Poll::Ready(Err(disconnected(error))),
+            Some(error) if !handle.finished => Poll::Ready(Err(disconnected(error))),
+            Some(_) => Poll::Ready(Ok(0)),
             // Closed both ways and drained.
             None => Poll::Ready(Ok(0)),
         }
@@ -296,7 +315,12 @@ impl Shared {
 }
 
 fn disconnected(error: &Error) -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, error.clone())
+    let kind = match error {
+        #[cfg(feature = "relay")]
+        Error::RelayLimit(_) => io::ErrorKind::QuotaExceeded,
+        _ => io::ErrorKind::NotConnected,
+    };
+    io::Error::new(kind, error.clone())
 }
 
 impl State {
@@ -340,6 +364,18 @@ impl State {
             }
             waits
         });
+    }
+
+    /// The transport has ended: what came over it before can still be read.
+    pub(super) fn transport_closed(&mut self, reason: String) {
+        let Self { connection, streams, .. } = self;
+        for (id, handle) in streams {
+            if let Some(mut stream) = connection.stream(*id) {
+                handle.rest.push(stream.readable());
+                handle.finished |= stream.is_read_ended();
+            }
+        }
+        connection.transport_closed(reason);
     }
 
     /// A stream that was expected is there, or lost.

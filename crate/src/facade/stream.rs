@@ -51,6 +51,12 @@ impl Stream {
         self.shared.peer()
     }
 
+    /// Sends no more after what was written, without waiting for that.
+    #[cfg(feature = "relay")]
+    pub(super) fn finish(&self) {
+        self.shared.finish(self.id);
+    }
+
     /// Gives the stream up, both ways; the remote sees a reset.
     pub fn reset(self) {
         self.shared.reset(self.id);

@@ -111,7 +111,12 @@ impl Node {
                 || !addresses.is_empty() && addresses.iter().all(Multiaddr::is_signalled),
             ..options
         };
+        #[cfg(feature = "relay")]
+        let fresh = self.replaces_circuit(id);
+        #[cfg(not(feature = "relay"))]
+        let fresh = false;
         if let Some(peer) = target
+            && !fresh
             && let Some(connection) = self.best(&peer, options.direct)
         {
             self.answer(now, Event::Dialed { dial: id, connection, peer });

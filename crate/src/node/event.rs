@@ -62,7 +62,7 @@ pub enum Output {
     /// forgotten: nothing more is said of it on either side.
     Drop(ConnectionId),
     /// Lay a connection over a stream that now leads to another peer, which is
-    /// detached for it ([`Connection::detach`](crate::connection::Connection::detach)):
+    /// detached for it ([`Connection::carry`](crate::connection::Connection::carry)):
     /// [`Node::tunnelled`](super::Node::tunnelled) has it.
     #[cfg(feature = "relay")]
     Tunnel {
@@ -236,6 +236,17 @@ pub enum Event {
         relay: PeerId,
         /// Where, without our PeerId.
         addresses: Vec<Multiaddr>,
+    },
+    /// Of what a relay allows of a connection, four fifths are used: it will soon be
+    /// cut.
+    #[cfg(feature = "relay")]
+    LimitNear {
+        /// The connection.
+        connection: ConnectionId,
+        /// Who is at its other end.
+        peer: PeerId,
+        /// What is used.
+        used: relay::Allowance,
     },
     /// A relay does not serve us, or no more. It is asked again after a while.
     #[cfg(feature = "relay")]

@@ -86,6 +86,10 @@ impl Node {
     }
 
     pub(super) fn feed(&mut self, now: Instant, id: ProtocolId, input: Input<'_>) {
+        #[cfg(all(feature = "relay", feature = "service"))]
+        if self.is_withheld(id, &input) {
+            return;
+        }
         let (protocol, local) = self.protocol_mut(id);
         protocol.handle(now, local, input);
         self.drain(id);

@@ -5,6 +5,8 @@
 //! [`ToNode`] and [`ToConnection`], so that each may live on a task of its own;
 //! [`crate::peer::Peer`] drives all in place.
 
+#[cfg(feature = "relay")]
+mod circuits;
 mod config;
 mod dialing;
 mod event;
@@ -295,6 +297,8 @@ impl Node {
             ToNode::Established { .. } | ToNode::Closed { .. } => {}
             #[cfg(feature = "manager")]
             ToNode::Pong { rtt } => self.on_pong(id, rtt),
+            #[cfg(feature = "relay")]
+            ToNode::LimitNear { used, busy } => self.on_limit_near(now, id, used, busy),
             ToNode::Inbound { stream, protocol, owner } => {
                 self.on_inbound(now, id, stream, protocol, owner);
             }

@@ -18,6 +18,9 @@ pub(super) struct Standing {
     pub(super) closing: bool,
     /// There is a better one: it ends with its streams.
     draining: bool,
+    /// Its relay will cut it soon.
+    #[cfg(feature = "relay")]
+    pub(super) spent: bool,
 }
 
 impl Node {
@@ -36,6 +39,8 @@ impl Node {
         if let Some(link) = self.links.get_mut(&connection) {
             link.standing.closing = true;
         }
+        #[cfg(feature = "relay")]
+        self.close_over(connection);
         self.outputs.push_back(Output::Connection(connection, ToConnection::Close));
         if let Some(peer) = peer {
             self.path_changed(peer, before);
@@ -119,6 +124,12 @@ impl Link {
 
     fn path(&self) -> Path {
         let ours = self.direction == Direction::Outbound;
-        Path { relayed: self.remote.is_relayed(), ours, order: self.standing.order }
+        Path {
+            relayed: self.remote.is_relayed(),
+            #[cfg(feature = "relay")]
+            spent: self.standing.spent,
+            ours,
+            order: self.standing.order,
+        }
     }
 }

@@ -34,7 +34,9 @@ pub(super) struct Relays {
     pub(super) service: Service,
     pub(super) orders: VecDeque<Order>,
     /// Dials to relays, and what for.
-    dials: Map<DialId, Purpose>,
+    pub(super) dials: Map<DialId, Purpose>,
+    /// Whether circuits that end soon are replaced.
+    pub(super) refresh: bool,
     /// Protocols of the application that take streams on limited connections.
     pub(super) thrifty: Set<Name>,
     /// Relays that are to serve us, by name.
@@ -57,13 +59,22 @@ pub(super) struct Relayed {
     /// Who is at the other end.
     expected: Option<PeerId>,
     /// What it allows.
-    limit: Limit,
+    pub(super) limit: Limit,
+    /// The connection to it.
+    pub(super) via: Option<ConnectionId>,
 }
 
 #[derive(Clone, Copy)]
-enum Purpose {
-    Circuit { attempt: ConnectionId, target: PeerId },
-    Reservation { relay: PeerId },
+pub(super) enum Purpose {
+    Circuit {
+        attempt: ConnectionId,
+        target: PeerId,
+    },
+    Reservation {
+        relay: PeerId,
+    },
+    /// Another circuit to take the place of one that ends soon.
+    Fresh,
 }
 
 impl Relays {
@@ -75,6 +86,7 @@ impl Relays {
             service: Service::new(serves, service, config.unix_millis_at_zero),
             orders: VecDeque::new(),
             dials: Map::new(),
+            refresh: config.refresh,
             thrifty: Set::new(),
             fixed: Map::new(),
             any: 0,
@@ -198,13 +210,15 @@ impl Node {
     /// not wanted any more: reset the stream.
     pub fn tunnelled(&mut self, now: Instant, id: ConnectionId) -> Option<Connection> {
         let link = self.links.get(&id)?;
-        match link.direction {
-            Direction::Outbound => self.connected(now, id),
+        let (limit, source) = (link.relayed.limit, link.relayed.expected);
+        let mut connection = match link.direction {
+            Direction::Outbound => self.connected(now, id)?,
             Direction::Inbound => {
-                let source = link.relayed.expected;
-                Some(self.connection(now, id, (Role::Responder, Carrier::Bytes), source))
+                self.connection(now, id, (Role::Responder, Carrier::Bytes), source)
             }
-        }
+        };
+        connection.set_limit(now, limit);
+        Some(connection)
     }
 
     /// An attempt of a dial whose address leads through a relay.
@@ -247,6 +261,7 @@ impl Node {
             (Purpose::Circuit { attempt, .. }, None) => {
                 self.relays.orders.push_back(Order::Failed { attempt, error });
             }
+            (Purpose::Fresh, _) => {}
             (Purpose::Reservation { relay }, None) => {
                 self.relays.orders.push_back(Order::Unreserved { relay, error });
             }
@@ -302,6 +317,7 @@ impl Node {
                     Some(connection) => {
                         if let Some(link) = self.links.get_mut(&connection) {
                             link.relayed.limit = limit;
+                            link.relayed.via = Some(via);
                         }
                         self.outputs.push_back(Output::Tunnel { connection, via, stream });
                     }
@@ -335,7 +351,7 @@ impl Node {
         via: ConnectionId,
         source: PeerId,
     ) -> Option<ConnectionId> {
-        let link = self.links.get(&via)?;
+        let link = self.links.get(&via).filter(|link| !link.standing.closing)?;
         let remote = link.remote.with_peer(link.peer?).with_circuit().with_peer(source);
         let id = self.make_room(now, remote).ok()?;
         if let Some(link) = self.links.get_mut(&id) {

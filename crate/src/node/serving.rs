@@ -64,6 +64,31 @@ impl Node {
         }
     }
 
+    /// Whether a service is not told of something because it spares connections that
+    /// a relay limits.
+    #[cfg(feature = "relay")]
+    pub(super) fn is_withheld(&mut self, id: ProtocolId, input: &Input<'_>) -> bool {
+        let (
+            ProtocolId::Service(index),
+            Input::Connected { connection, .. }
+            | Input::Identified { connection, .. }
+            | Input::Inbound { connection, .. },
+        ) = (id, input)
+        else {
+            return false;
+        };
+        let takes = self.services.list.get(index).is_none_or(|machine| machine.takes_limited());
+        if takes || self.limit(*connection).is_none() {
+            return false;
+        }
+        if let Input::Inbound { connection, stream, .. } = input {
+            self.streams.remove(&(*connection, *stream));
+            let reset = crate::connection::ToConnection::Reset(*stream);
+            self.outputs.push_back(super::Output::Connection(*connection, reset));
+        }
+        true
+    }
+
     fn tell_names(&mut self, now: Instant, id: ProtocolId, connection: ConnectionId) {
         let Some(info) = self.identify.info(connection) else { return };
         let protocols = info.protocols.clone();

@@ -2,7 +2,9 @@
 //! stream to a relay, and, as a relay, two streams joined.
 //!
 //! What remotes can make grow: the bytes of a tunnel that its stream has no room
-//! for ([`CHUNK`] each); a joined stream is read only as far as the other takes.
+//! for ([`CHUNK`] each), after the tunnel's end too, until its carrier gives up
+//! ([`CLOSE_LIMIT`](crate::connection::CLOSE_LIMIT)); a joined stream is read only as
+//! far as the other takes.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +14,7 @@ use crate::node::ConnectionId;
 use crate::protocols::relay::{Circuit, CircuitId, Limit};
 use crate::time::Instant;
 
-use super::Peer;
+use super::{Output, Peer};
 
 /// Bytes carried at a time.
 const CHUNK: usize = 16 * 1024;
@@ -24,7 +26,11 @@ type At = (ConnectionId, StreamId);
 pub(super) struct Carried {
     uses: BTreeMap<At, Use>,
     tunnels: Map<ConnectionId, Tunnel>,
+    /// Bytes of connections that are over, which their streams had no room for.
+    tails: BTreeMap<At, Vec<u8>>,
     splices: BTreeMap<CircuitId, Splice>,
+    /// Connections whose streams have ended, until the host is told.
+    ended: Vec<ConnectionId>,
     /// What may be able to go on.
     stirred: Set<Use>,
 }
@@ -32,6 +38,7 @@ pub(super) struct Carried {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
     Tunnel(ConnectionId),
+    Tail(At),
     Splice(CircuitId),
 }
 
@@ -42,6 +49,8 @@ struct Tunnel {
     unsent: Vec<u8>,
     finished: bool,
     lost: bool,
+    /// The host knows that the stream has ended.
+    told: bool,
 }
 
 /// Two streams joined: from the first to the second and back.
@@ -51,7 +60,7 @@ struct Splice {
     /// The end has been told that the other has finished.
     told: [bool; 2],
     bytes: [u64; 2],
-    lost: bool,
+    lost: [bool; 2],
     data: u64,
     deadline: Option<Instant>,
 }
@@ -76,11 +85,12 @@ impl Carried {
                     tunnel.lost |= lost;
                 }
             }
+            Use::Tail(_) => {}
             Use::Splice(circuit) => {
                 if let Some(splice) = self.splices.get_mut(&circuit) {
                     let end = usize::from(splice.ends[1] == at);
                     splice.finished[end] |= finished;
-                    splice.lost |= lost;
+                    splice.lost[end] |= lost;
                 }
             }
         }
@@ -110,7 +120,7 @@ impl Peer {
     /// Lays a connection over a stream.
     pub(super) fn tunnel(&mut self, now: Instant, upper: ConnectionId, at: At) {
         let (via, stream) = at;
-        let detached = self.connections.get_mut(&via).is_some_and(|l| l.connection.detach(stream));
+        let detached = self.connections.get_mut(&via).is_some_and(|l| l.connection.carry(stream));
         if !detached {
             self.node.dial_failed(now, upper, "the stream to the relay is lost".into());
             return self.pump(now, via);
@@ -118,7 +128,8 @@ impl Peer {
         match self.node.tunnelled(now, upper) {
             Some(connection) => {
                 self.carried.uses.insert(at, Use::Tunnel(upper));
-                let tunnel = Tunnel { at, unsent: Vec::new(), finished: false, lost: false };
+                let tunnel =
+                    Tunnel { at, unsent: Vec::new(), finished: false, lost: false, told: false };
                 self.carried.tunnels.insert(upper, tunnel);
                 self.add(upper, connection);
                 self.pump(now, upper);
@@ -141,7 +152,7 @@ impl Peer {
             finished: [false; 2],
             told: [false; 2],
             bytes: [0; 2],
-            lost: !detached,
+            lost: [!detached; 2],
             data: limit.data.unwrap_or(u64::MAX),
             deadline: limit.duration.map(|duration| now + duration),
         };
@@ -153,10 +164,16 @@ impl Peer {
         ends.into_iter().for_each(|(connection, _)| self.pump(now, connection));
     }
 
+    /// Tells the host of tunnels that have ended, after all news of their streams.
+    pub(super) fn tell_ended(&mut self) {
+        self.outputs.extend(self.carried.ended.drain(..).map(Output::Ended));
+    }
+
     /// Carries on what is stirred.
     pub(super) fn carry(&mut self, now: Instant) {
         match self.carried.stirred.pop_first() {
             Some(Use::Tunnel(upper)) => self.carry_tunnel(now, upper),
+            Some(Use::Tail(at)) => self.carry_tail(now, at),
             Some(Use::Splice(circuit)) => self.carry_splice(now, circuit),
             None => {}
         }
@@ -181,13 +198,10 @@ impl Peer {
             }
         }
         let unread = self.unread((via, stream));
-        let (Some(tunnel), Some(link)) =
-            (self.carried.tunnels.get_mut(&upper), self.connections.get_mut(&upper))
-        else {
-            return;
-        };
-        if tunnel.lost || tunnel.finished && unread == 0 {
-            link.connection.transport_closed("the circuit ended".into());
+        let Some(tunnel) = self.carried.tunnels.get_mut(&upper) else { return };
+        if (tunnel.lost || tunnel.finished && unread == 0) && !tunnel.told {
+            tunnel.told = true;
+            self.carried.ended.push(upper);
         }
         self.pump(now, upper);
         self.send_tunnel(now, upper);
@@ -222,9 +236,30 @@ impl Peer {
         }
     }
 
+    /// Gives a stream the last bytes of the connection that ran over it, and ends it.
+    fn carry_tail(&mut self, now: Instant, at: At) {
+        let Some(mut tail) = self.carried.tails.remove(&at) else { return };
+        if let Some(mut stream) = self.carried_stream(at) {
+            // One that is lost takes nothing, and needs no end.
+            let count = stream.write(&tail).unwrap_or(tail.len());
+            tail.drain(..count);
+            if tail.is_empty() {
+                stream.finish();
+            } else {
+                self.carried.tails.insert(at, tail);
+                return self.pump(now, at.0);
+            }
+        }
+        self.carried.uses.remove(&at);
+        self.release_carried(now, at);
+        self.pump(now, at.0);
+    }
+
     fn carry_splice(&mut self, now: Instant, circuit: CircuitId) {
         let Some(mut splice) = self.carried.splices.remove(&circuit) else { return };
-        let mut over = splice.lost || splice.deadline.is_some_and(|at| at <= now);
+        let cut = splice.lost != [false; 2];
+        let mut over = cut || splice.deadline.is_some_and(|at| at <= now);
+        let mut spent = None;
         for from in 0..2 {
             let (source, target) = (splice.ends[from], splice.ends[1 - from]);
             let mut chunk = Vec::new();
@@ -234,15 +269,19 @@ impl Peer {
                 if chunk.is_empty() {
                     break;
                 }
-                if splice.bytes[from].saturating_add(chunk.len() as u64) > splice.data {
-                    over = true;
-                    break;
+                let room = splice.data.saturating_sub(splice.bytes[from]);
+                let exceeds = chunk.len() as u64 > room;
+                if exceeds {
+                    chunk.truncate(room as usize);
                 }
                 let taken = self.write(target, &chunk);
                 self.consume(source, taken);
                 splice.bytes[from] += taken as u64;
                 if taken < chunk.len() {
                     break;
+                }
+                if exceeds {
+                    (over, spent) = (true, Some(from));
                 }
             }
             if splice.finished[from] && !splice.told[from] && self.unread(source) == 0 {
@@ -255,9 +294,15 @@ impl Peer {
         let done = splice.told == [true; 2];
         let ends = splice.ends;
         if over || done {
-            for at in ends {
+            for (end, at) in ends.into_iter().enumerate() {
                 self.carried.uses.remove(&at);
-                if over {
+                // It may still be delivering the last that the other may send.
+                if done || spent == Some(1 - end) || cut && splice.told[1 - end] {
+                    if let Some(mut stream) = self.carried_stream(at) {
+                        stream.finish();
+                    }
+                    self.release_carried(now, at);
+                } else {
                     self.reset_carried(at);
                 }
             }
@@ -272,17 +317,9 @@ impl Peer {
     /// over a stream, that is let go.
     pub(super) fn drop_carried(&mut self, now: Instant, gone: ConnectionId) {
         if let Some(tunnel) = self.carried.tunnels.remove(&gone) {
-            let (via, stream) = tunnel.at;
-            self.carried.uses.remove(&tunnel.at);
-            if let Some(link) = self.connections.get_mut(&via) {
-                if let Some(mut stream) = link.connection.stream(stream) {
-                    // What does not fit any more was for a connection that is over.
-                    let _ = stream.write(&tunnel.unsent);
-                    stream.finish();
-                }
-                link.connection.release(now, stream);
-                self.pump(now, via);
-            }
+            self.carried.uses.insert(tunnel.at, Use::Tail(tunnel.at));
+            self.carried.tails.insert(tunnel.at, tunnel.unsent);
+            self.carry_tail(now, tunnel.at);
         }
         let lost: Vec<Use> =
             self.carried.uses.iter().filter(|((id, _), _)| *id == gone).map(|(_, u)| *u).collect();
@@ -293,9 +330,11 @@ impl Peer {
                         tunnel.lost = true;
                     }
                 }
+                Use::Tail(at) => _ = self.carried.tails.remove(&at),
                 Use::Splice(circuit) => {
                     if let Some(splice) = self.carried.splices.get_mut(&circuit) {
-                        splice.lost = true;
+                        let end = usize::from(splice.ends[1].0 == gone);
+                        splice.lost[end] = true;
                     }
                 }
             }
@@ -340,6 +379,12 @@ impl Peer {
 
     fn write(&mut self, at: At, bytes: &[u8]) -> usize {
         self.carried_stream(at).and_then(|mut stream| stream.write(bytes).ok()).unwrap_or(0)
+    }
+
+    fn release_carried(&mut self, now: Instant, (connection, stream): At) {
+        if let Some(link) = self.connections.get_mut(&connection) {
+            link.connection.release(now, stream);
+        }
     }
 
     fn reset_carried(&mut self, (connection, stream): At) {

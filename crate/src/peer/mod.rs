@@ -77,6 +77,10 @@ pub enum Output {
         /// What to verify.
         request: VerifyRequest,
     },
+    /// The stream under a connection has ended: fetch what the connection's own
+    /// streams still hold, and call [`Peer::closed`].
+    #[cfg(feature = "relay")]
+    Ended(ConnectionId),
     /// News of a stream of the application.
     Stream(ConnectionId, StreamEvent),
     /// Do this for a WebRTC connection that is to be, and answer with
@@ -341,6 +345,21 @@ impl Peer {
         self.settle(now);
     }
 
+    /// As [`Peer::open_stream`], on connections that a relay limits too; see
+    /// [`Connection::open_limited`].
+    #[cfg(feature = "relay")]
+    pub fn open_limited_stream(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        protocols: Vec<Name>,
+    ) -> Result<StreamId, StreamError> {
+        let link = self.connections.get_mut(&connection).ok_or(StreamError::NotConnected)?;
+        let result = link.connection.open_limited(now, protocols);
+        self.advance(now, connection);
+        result
+    }
+
     /// Opens a stream; see [`Connection::open`].
     pub fn open_stream(
         &mut self,
@@ -441,6 +460,8 @@ impl Peer {
             self.carry(now);
             self.settle_once(now);
         }
+        #[cfg(feature = "relay")]
+        self.tell_ended();
     }
 
     fn settle_once(&mut self, now: Instant) {

@@ -30,6 +30,12 @@ impl Peer {
         self.node.set_relay_clock(unix_millis_at_zero);
     }
 
+    /// Whether circuits that end soon are followed by others; see
+    /// [`Node::set_circuit_refresh`](crate::node::Node::set_circuit_refresh).
+    pub fn set_circuit_refresh(&mut self, refresh: bool) {
+        self.node.set_circuit_refresh(refresh);
+    }
+
     /// Serves others as a relay; see [`Node::serve_as_relay`](crate::node::Node::serve_as_relay).
     pub fn serve_as_relay(&mut self, now: Instant, config: ServiceConfig) {
         self.node.serve_as_relay(now, config);

@@ -39,6 +39,12 @@ impl Machine {
         Self { core: Core::new(config), service, handlers: LongMap::new(), openers: LongMap::new() }
     }
 
+    /// Whether it takes connections that a relay limits.
+    #[cfg(feature = "relay")]
+    pub(crate) fn takes_limited(&self) -> bool {
+        self.core.config.limited
+    }
+
     /// Uses the service from outside.
     pub(crate) fn with<T>(
         &mut self,

@@ -196,6 +196,9 @@ pub struct Config {
     /// Whether it is opened on every connected peer that speaks it, by the side
     /// that dialed; yes. Otherwise on demand.
     pub automatic: bool,
+    /// Whether sessions run on connections that a relay limits too; no.
+    #[cfg(feature = "relay")]
+    pub limited: bool,
     /// Sessions at a time; 1024.
     pub max_sessions: usize,
     /// Bytes that wait for one peer to read, at most; 1 MiB. As many messages wait
@@ -216,6 +219,8 @@ impl Config {
             versions,
             max_message: 256 << 10,
             automatic: true,
+            #[cfg(feature = "relay")]
+            limited: false,
             max_sessions: 1024,
             queue: 1 << 20,
             full: Full::Refuse,

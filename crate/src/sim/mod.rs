@@ -372,6 +372,10 @@ impl<A: Application> World<A> {
                 Output::Punch { connection, address } => self.punch((index, connection), &address),
                 Output::Transmit(connection) => self.transmit((index, connection)),
                 Output::Drop(connection) => self.close((index, connection)),
+                #[cfg(feature = "relay")]
+                Output::Ended(connection) => {
+                    host.peer.closed(self.now, connection, "the circuit ended".into());
+                }
                 Output::Verify { connection, .. } => {
                     host.peer.verified(self.now, connection, false);
                 }

@@ -1,7 +1,8 @@
 //! Several connections to one peer: which carries new streams, and which go.
 //!
 //! Both ends reckon alike, from what both know: a direct connection before one
-//! through a relay, then one that the peer with the smaller PeerId dialed. What
+//! through a relay, of these one that its relay will not cut soon, then one that the
+//! peer with the smaller PeerId dialed. What
 //! only one end can order, two that the same peer dialed, that peer orders.
 //! Nobody drains a connection before the better one has brought news, which
 //! shows that the other end has it too.
@@ -11,6 +12,9 @@
 pub(crate) struct Path {
     /// Through a relay.
     pub(crate) relayed: bool,
+    /// Its relay will cut it soon.
+    #[cfg(feature = "relay")]
+    pub(crate) spent: bool,
     /// We dialed.
     pub(crate) ours: bool,
     /// Grows with each connection that is established here.
@@ -20,7 +24,11 @@ pub(crate) struct Path {
 impl Path {
     /// Better is smaller; `first` if our PeerId is smaller than the remote's.
     pub(crate) fn rank(self, first: bool) -> impl Ord {
-        (self.relayed, self.ours != first, self.order)
+        #[cfg(feature = "relay")]
+        let relayed = (self.relayed, self.spent);
+        #[cfg(not(feature = "relay"))]
+        let relayed = self.relayed;
+        (relayed, self.ours != first, self.order)
     }
 
     /// Whether this connection goes when `best` is there, as far as we decide it.
@@ -44,6 +52,8 @@ mod tests {
             let best = |first: bool, orders: [u64; 2]| {
                 let path = |(relayed, dialed): (bool, bool), order| Path {
                     relayed,
+                    #[cfg(feature = "relay")]
+                    spent: false,
                     ours: dialed == first,
                     order,
                 };
@@ -62,10 +72,17 @@ mod tests {
 
     #[test]
     fn of_two_that_one_peer_dialed_that_peer_keeps_the_first() {
-        let [old, new] = [1, 2].map(|order| Path { relayed: false, ours: true, order });
+        let dialed = |ours, order| Path {
+            relayed: false,
+            #[cfg(feature = "relay")]
+            spent: false,
+            ours,
+            order,
+        };
+        let [old, new] = [1, 2].map(|order| dialed(true, order));
         assert!(old.rank(true) < new.rank(true));
         assert!(new.yields_to(old));
-        let [old, new] = [1, 2].map(|order| Path { relayed: false, ours: false, order });
+        let [old, new] = [1, 2].map(|order| dialed(false, order));
         assert!(!new.yields_to(old) && !old.yields_to(new), "the remote decides");
     }
 }

@@ -2,7 +2,7 @@
 
 import { type AbortOptions, abortable } from '../abort.js'
 import { ConnectionClosedError, LimitError, NodeClosedError, type PolypeerError } from '../errors.js'
-import type { Connection, PeerInfo, Stream } from '../types.js'
+import type { Connection, HandleOptions, PeerInfo, Stream } from '../types.js'
 import { SessionImpl, type SessionOwner } from './session.js'
 import { Timers } from './timers.js'
 import type {
@@ -22,7 +22,7 @@ type Known = Connection & { readonly info: PeerInfo | undefined }
 export interface ServiceNode {
   readonly peerId: string
   connections(): readonly Known[]
-  handle(protocol: string, handler: (stream: Stream) => void): void
+  handle(protocol: string, handler: (stream: Stream) => void, options: HandleOptions): void
   unhandle(protocol: string): void
   unref(timer: ReturnType<typeof setTimeout>): void
   /** Those of `names` that the service wants, the best first. */
@@ -46,6 +46,7 @@ export class ServiceImpl implements RunningService, SessionOwner {
   readonly #node: ServiceNode
   readonly #service: Service
   readonly #own: readonly string[]
+  readonly #limited: boolean
   readonly #automatic: boolean
   readonly #maxSessions: number
   readonly #openings: number
@@ -65,6 +66,7 @@ export class ServiceImpl implements RunningService, SessionOwner {
     this.queue = options.queue ?? 1024 * 1024
     this.drop = options.full === 'drop-oldest'
     this.patience = options.patience ?? 60_000
+    this.#limited = options.limited ?? false
     this.#automatic = options.automatic ?? true
     this.#maxSessions = options.maxSessions ?? 1024
     this.#openings = options.openings ?? 12
@@ -76,7 +78,8 @@ export class ServiceImpl implements RunningService, SessionOwner {
 
   /** Answers remotes, and opens on those that are connected. */
   start(): void {
-    for (const name of this.#own) this.#node.handle(name, (stream) => this.#onInbound(stream))
+    const take = (stream: Stream): void => this.#onInbound(stream)
+    for (const name of this.#own) this.#node.handle(name, take, { limited: this.#limited })
     for (const peer of new Set(this.#node.connections().map((one) => one.peer))) this.onIdentified(peer)
   }
 
@@ -145,6 +148,7 @@ export class ServiceImpl implements RunningService, SessionOwner {
       one.peer === peer &&
       one.status === 'open' &&
       one.direction === 'outbound' &&
+      (this.#limited || !one.limited) &&
       this.#node.among(one.info?.protocols ?? []).length > 0
     if (!this.#node.connections().some(speaks)) return
     this.open(peer).catch((error: unknown) => {
@@ -157,7 +161,9 @@ export class ServiceImpl implements RunningService, SessionOwner {
     if (this.#sessions.size + this.#opening.size >= this.#maxSessions) {
       throw new LimitError('there is no room for another session')
     }
-    const open = this.#node.connections().filter((one) => one.peer === peer && one.status === 'open')
+    const fits = (one: Connection): boolean =>
+      one.peer === peer && one.status === 'open' && (this.#limited || !one.limited)
+    const open = this.#node.connections().filter(fits)
     const names = open.map((one) => this.#node.among(one.info?.protocols ?? []))
     const best = Math.max(
       0,
@@ -167,7 +173,7 @@ export class ServiceImpl implements RunningService, SessionOwner {
     if (connection === undefined) throw new ConnectionClosedError(`there is no connection to ${peer}`)
     // One that did not say what it speaks is asked.
     const wanted = names[best]?.length ? names[best] : this.#own
-    const stream = await connection.openStream(wanted)
+    const stream = await connection.openStream(wanted, { limited: this.#limited })
     const theirs = this.#sessions.get(peer)
     if (theirs !== undefined && peer < this.#node.peerId) {
       stream.abort()

@@ -43,6 +43,8 @@ export interface ServiceOptions {
   readonly maxMessage?: number
   /** Whether it is opened on every connected peer that speaks it, by the side that dialed. Default: true. */
   readonly automatic?: boolean
+  /** Whether sessions run on connections that a relay limits too. Default: false. */
+  readonly limited?: boolean
   /** Sessions at a time. Default: 1024. */
   readonly maxSessions?: number
   /** Bytes that wait for one peer to read; each message counts for 1 KiB at least. Default: 1 MiB. */

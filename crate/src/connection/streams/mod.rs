@@ -5,6 +5,8 @@
 //! fetched ([`MAX_NEWS`], at which reading from the wire stops), one message a
 //! stream (its framing's `max`), answers a stream ([`MAX_OUTBOX`]).
 
+#[cfg(feature = "relay")]
+mod carried;
 mod messages;
 mod stream;
 
@@ -45,6 +47,11 @@ pub(in crate::connection) struct Streams {
     /// When the negotiations that go on must have ended.
     deadlines: Set<(Instant, StreamId)>,
     negotiating_inbound: usize,
+    /// The remote is to be told that this is the end.
+    parting: bool,
+    /// Streams that connections run over.
+    #[cfg(feature = "relay")]
+    carried: usize,
     /// The code with which the remote announced its end.
     pub(in crate::connection) goodbye: Option<u32>,
     /// The round trip, if it is measured below the muxer.
@@ -61,6 +68,9 @@ struct Entry {
     released: Option<usize>,
     /// The node's messages in parts, each way; the application has none here.
     messages: Option<Box<Messages>>,
+    /// A connection runs over it.
+    #[cfg(feature = "relay")]
+    carries: bool,
 }
 
 enum Negotiation {
@@ -91,6 +101,9 @@ impl Streams {
             readable: VecDeque::new(),
             deadlines: Set::new(),
             negotiating_inbound: 0,
+            parting: false,
+            #[cfg(feature = "relay")]
+            carried: 0,
             goodbye: None,
             #[cfg(all(feature = "manager", feature = "webrtc"))]
             rtt: None,
@@ -108,6 +121,30 @@ impl Streams {
     /// Whether the application has streams, or is about to get one.
     pub(in crate::connection) fn is_used(&self) -> bool {
         self.entries.values().any(|entry| entry.messages.is_none())
+    }
+
+    /// Tells the remote that this is the end, as soon as nothing waits for it.
+    pub(in crate::connection) fn say_goodbye(&mut self) {
+        self.parting = true;
+        self.part();
+    }
+
+    /// Says goodbye if it is time: some remotes end all streams at that.
+    pub(in crate::connection) fn part(&mut self) {
+        if self.parting && !self.has_last_words() {
+            self.yamux.go_away(0);
+        }
+    }
+
+    /// Whether a stream has an end to bring that the remote has no room for, or a
+    /// connection runs over one.
+    pub(in crate::connection) fn has_last_words(&self) -> bool {
+        self.carries() || self.yamux.owes_end()
+    }
+
+    #[cfg(not(feature = "relay"))]
+    fn carries(&self) -> bool {
+        false
     }
 
     /// Whether news are fetched fast enough to take more from the wire.
@@ -170,7 +207,16 @@ impl Streams {
         let negotiation = Some(Box::new(negotiation));
         let deadline = now + self.config.stream_timeout;
         self.deadlines.insert((deadline, id));
-        self.entries.insert(id, Entry { negotiation, deadline, owner, released: None, messages });
+        let entry = Entry {
+            negotiation,
+            deadline,
+            owner,
+            released: None,
+            messages,
+            #[cfg(feature = "relay")]
+            carries: false,
+        };
+        self.entries.insert(id, entry);
     }
 
     /// Takes the muxer's news apart; call after anything that may have made some.
@@ -422,6 +468,10 @@ impl Streams {
         }
         if matches!(entry.negotiation.as_deref(), Some(Negotiation::Listener(_))) {
             self.negotiating_inbound = self.negotiating_inbound.saturating_sub(1);
+        }
+        #[cfg(feature = "relay")]
+        if entry.carries {
+            self.carried_ended();
         }
         if let Some(messages) = &entry.messages {
             self.yamux.unhold(messages.held());

@@ -45,6 +45,12 @@ impl Stream<'_> {
         }
     }
 
+    /// Whether the remote has finished: what can be read is all that will come.
+    #[cfg(feature = "async")]
+    pub(crate) fn is_read_ended(&self) -> bool {
+        self.inner.is_remote_finished()
+    }
+
     /// Whether all that was written has been handed to the connection.
     pub fn is_flushed(&self) -> bool {
         self.inner.unsent() == 0 && !self.entry.blocks_writer()

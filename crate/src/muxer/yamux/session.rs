@@ -12,7 +12,7 @@ use super::ids::Used;
 use super::ping::Ping;
 use super::pool::Pool;
 use super::receive::Incoming;
-use super::state::{Life, Marks, State};
+use super::state::{End, Life, Marks, State};
 use super::stream::Stream;
 use super::window::Lent;
 use crate::Instant;
@@ -392,6 +392,11 @@ impl Yamux {
     pub fn will_transmit(&self) -> bool {
         let parked = |id: u32| self.streams.get(&id).is_some_and(|state| !state.booking.may_send());
         self.wants_transmit() || self.session.books.waiting().any(parked)
+    }
+
+    /// Whether a stream was finished whose end has not been sent.
+    pub fn owes_end(&self) -> bool {
+        self.streams.values().any(|state| state.life == Life::Open && state.local_end == End::Due)
     }
 
     /// What the session has done so far.

@@ -59,6 +59,11 @@ impl<'a> Stream<'a> {
         self.state.remote_end && self.state.recv.is_empty()
     }
 
+    /// Whether the remote has finished; what it sent before may still be unread.
+    pub fn is_remote_finished(&self) -> bool {
+        self.state.remote_end
+    }
+
     /// Whether this side has finished writing.
     pub fn is_write_finished(&self) -> bool {
         self.state.local_end != End::Open

@@ -5,15 +5,25 @@ use core::time::Duration;
 use super::Limit;
 
 /// The relay protocols of a node.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
+    /// Whether a connection through a relay that limits it is followed by another
+    /// one, dialed when four fifths of the limit are used and it is in use; yes by
+    /// default.
+    pub refresh: bool,
     /// Whether this node is a relay for others, and what it allows them; `None`
     /// by default.
     pub service: Option<ServiceConfig>,
     /// Milliseconds of Unix time when the node's clock was zero: reservations end
     /// by it. Hosts set it.
     pub unix_millis_at_zero: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { refresh: true, service: None, unix_millis_at_zero: 0 }
+    }
 }
 
 /// What a relay allows. The defaults are those of go-libp2p.

@@ -8,6 +8,7 @@
 //!
 //! Source: libp2p specs "circuit-v2".
 
+mod allowance;
 mod client;
 mod config;
 mod error;
@@ -22,6 +23,8 @@ use crate::connection::{Framing, StreamId};
 use crate::identity::PeerId;
 use crate::node::ConnectionId;
 
+pub use allowance::Allowance;
+pub(crate) use allowance::Meter;
 pub use client::{Client, Reservation};
 pub use config::{Config, ServiceConfig};
 pub use error::RelayError;

@@ -19,6 +19,8 @@ mod relay;
 #[cfg(feature = "store")]
 mod store;
 mod swarm;
+#[cfg(feature = "relay")]
+mod tail;
 #[cfg(feature = "webrtc")]
 mod webrtc;
 
@@ -49,6 +51,9 @@ struct Echo {
 impl Echo {
     fn open(&mut self, peer: &mut Peer, now: Instant, connection: ConnectionId, bytes: Vec<u8>) {
         self.to_send = bytes;
+        #[cfg(feature = "relay")]
+        let stream = peer.open_limited_stream(now, connection, vec![ECHO.into()]).unwrap();
+        #[cfg(not(feature = "relay"))]
         let stream = peer.open_stream(now, connection, vec![ECHO.into()]).unwrap();
         self.mine = Some((connection, stream));
         self.pump(peer, now, connection, stream);

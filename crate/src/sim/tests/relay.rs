@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::PeerId;
+use crate::connection::{Error, StreamError};
 use crate::node::{AttemptError, DialError};
 use crate::protocols::relay::{Limit, RelayError, ServiceConfig, Status};
 
@@ -134,7 +135,7 @@ fn much_is_carried_where_the_relay_sets_no_limit() {
 }
 
 #[test]
-fn limits_of_bytes_and_time_end_a_circuit() {
+fn a_circuit_that_ends_for_its_limit_says_so_to_both_after_a_warning() {
     for by_time in [true, false] {
         let mut through = Through::reserved(3, |config| {
             config.limit = if by_time {
@@ -144,13 +145,100 @@ fn limits_of_bytes_and_time_end_a_circuit() {
             };
         });
         let connection = through.connect();
+        let (visitor, hidden) = (through.visitor, through.hidden);
+        through.world.with(visitor, |peer, _, _| peer.set_circuit_refresh(false));
+        let left = |world: &World<Echo>| {
+            let connection = world.peer(visitor).connection(connection).unwrap();
+            let used = connection.allowance(world.now()).unwrap();
+            (used.time_left(), used.send_left())
+        };
+        let before = left(&through.world);
+        assert!(before.0.is_some_and(|left| left > Duration::from_secs(4)) == by_time);
+        assert!(before.1.is_some_and(|left| left > 19_000) != by_time);
         if !by_time {
             through.echo(connection, pattern(30_000));
         }
-        let visitor = through.visitor;
         let gone = |world: &World<Echo>| world.peer(visitor).node().peer_of(connection).is_none();
         assert!(through.world.run_until(Duration::from_secs(10), gone));
+        through.world.run_for(Duration::from_secs(1));
         assert_eq!(through.world.peer(through.relay).node().relay_service().circuit_count(), 0);
+        for end in [visitor, hidden] {
+            let log = through.log(end);
+            let warned = log.iter().position(|n| matches!(n, News::Node(Event::LimitNear { .. })));
+            let spent = log.iter().position(|news| {
+                let News::Node(Event::Disconnected { reason: Error::RelayLimit(used), .. }) = news
+                else {
+                    return false;
+                };
+                assert_eq!(used.limit.data.is_none(), by_time);
+                true
+            });
+            assert!(warned.is_some() && spent > warned, "{log:?}");
+        }
+        // What the relay allowed has arrived.
+        let got = &through.world.app(hidden).owed;
+        assert!(by_time || got.len() == 1, "{got:?}");
+    }
+}
+
+#[test]
+fn a_circuit_that_fails_long_before_its_limit_is_not_put_down_to_it() {
+    let mut through = Through::reserved(13, |_| {});
+    through.connect();
+    let (relay, visitor) = (through.relay, through.visitor);
+    let hidden = through.world.peer(through.hidden).node().peer_id();
+    through.world.with(relay, |peer, _, now| peer.hang_up(now, &hidden));
+    through.world.run_for(Duration::from_secs(10));
+    let lost = |news: &News| {
+        matches!(news, News::Node(Event::Disconnected { peer, reason: Error::Transport(_), .. })
+            if *peer == hidden)
+    };
+    assert!(through.log(visitor).iter().any(lost), "{:?}", through.log(visitor));
+}
+
+#[test]
+fn a_circuit_in_use_is_followed_by_another_before_it_is_cut() {
+    for (refresh, used) in [(true, true), (false, true), (true, false)] {
+        let mut through = Through::reserved(14, |config| {
+            config.limit = Limit { duration: Some(Duration::from_secs(60)), data: None };
+        });
+        let first = through.connect();
+        let visitor = through.visitor;
+        through.world.with(visitor, |peer, app, now| {
+            peer.set_circuit_refresh(refresh);
+            if used {
+                let stream = peer.open_limited_stream(now, first, vec![ECHO.into()]).unwrap();
+                app.mine = Some((first, stream));
+            }
+        });
+        let target = through.world.peer(through.hidden).node().peer_id();
+        let best = |world: &World<Echo>| world.peer(visitor).node().best_connection(&target);
+        // Six limits long.
+        for second in 0..6 * 60 {
+            through.world.run_for(Duration::from_secs(1));
+            if !(refresh && used) {
+                let gone = best(&through.world).is_none();
+                assert!(gone || second < 61);
+                assert!(!gone || second > 57);
+                if gone {
+                    break;
+                }
+                continue;
+            }
+            let connection = best(&through.world).expect("always one");
+            through.world.with(visitor, |peer, app, now| {
+                let limited = peer.open_limited_stream(now, connection, vec![ECHO.into()]);
+                let stream = limited.expect("streams opened later use the new one");
+                // One is kept open, as a user would.
+                if let Some((old, id)) = app.mine.replace((connection, stream)) {
+                    peer.reset_stream(now, old, id);
+                }
+            });
+        }
+        let ends = through.log(visitor).iter().filter(|news| {
+            matches!(news, News::Node(Event::Disconnected { reason: Error::RelayLimit(_), .. }))
+        });
+        assert_eq!(ends.count(), usize::from(!refresh || !used), "{refresh} {used}");
     }
 }
 
@@ -159,6 +247,10 @@ fn the_application_spares_limited_connections_unless_it_says_otherwise() {
     let mut through = Through::reserved(4, |_| {});
     through.world.with(through.hidden, |peer, _, _| peer.handle_limited(ECHO.into(), false));
     let connection = through.connect();
+    let refused = through
+        .world
+        .with(through.visitor, |peer, _, now| peer.open_stream(now, connection, vec![ECHO.into()]));
+    assert_eq!(refused, Err(StreamError::Limited));
     through.echo(connection, pattern(10));
     through.world.run_for(Duration::from_secs(5));
     let lost = |news: &News| {
