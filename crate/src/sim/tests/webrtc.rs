@@ -256,7 +256,7 @@ impl Hostile {
         }
         let connection = self.connection;
         self.pages.world.with(self.pages.visitor, |peer, _, now| {
-            let stream = peer.open_stream(now, connection, vec![NAME.into()]).unwrap();
+            let stream = peer.open_limited_stream(now, connection, vec![NAME.into()]).unwrap();
             let mut stream = peer.stream(connection, stream).unwrap();
             assert_eq!(stream.write(&bytes).ok(), Some(bytes.len()));
             peer.touched(now, connection);
