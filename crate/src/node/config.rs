@@ -55,6 +55,9 @@ pub struct Config {
     /// How relayed connections are followed by direct ones.
     #[cfg(feature = "dcutr")]
     pub dcutr: crate::protocols::dcutr::Config,
+    /// The DHT that the node takes part in; none unless there is one here.
+    #[cfg(feature = "kad")]
+    pub kad: Option<crate::protocols::kad::Config>,
     /// Relays that we use, and whether we are one.
     #[cfg(feature = "relay")]
     pub relay: crate::protocols::relay::Config,
@@ -89,6 +92,8 @@ impl Config {
             store: crate::swarm::store::Config::default(),
             #[cfg(feature = "dcutr")]
             dcutr: crate::protocols::dcutr::Config::default(),
+            #[cfg(feature = "kad")]
+            kad: None,
             #[cfg(feature = "relay")]
             relay: crate::protocols::relay::Config::default(),
         }
@@ -104,7 +109,13 @@ impl Config {
         if self.relay.unix_millis_at_zero == 0 {
             self.relay.unix_millis_at_zero = at_zero();
         }
-        #[cfg(not(any(feature = "relay", feature = "store")))]
+        #[cfg(feature = "kad")]
+        if let Some(kad) = &mut self.kad
+            && kad.unix_millis_at_zero == 0
+        {
+            kad.unix_millis_at_zero = at_zero();
+        }
+        #[cfg(not(any(feature = "kad", feature = "relay", feature = "store")))]
         let _ = at_zero;
     }
 }

@@ -78,7 +78,11 @@ impl Node {
         if self.course_dialed(now, &event) {
             return;
         }
-        #[cfg(not(any(feature = "manager", feature = "relay")))]
+        #[cfg(feature = "kad")]
+        if self.dht_dialed(now, &event) {
+            return;
+        }
+        #[cfg(not(any(feature = "kad", feature = "manager", feature = "relay")))]
         let _ = now;
         self.emit(event);
     }

@@ -136,6 +136,14 @@ pub enum Event {
         /// The best connection.
         connection: ConnectionId,
     },
+    /// What a query of the DHT has found, or that it is over.
+    #[cfg(feature = "kad")]
+    Dht {
+        /// The query.
+        query: crate::protocols::kad::QueryId,
+        /// What it has found.
+        event: crate::protocols::kad::QueryEvent,
+    },
     /// A peer that was connected through a relay is connected directly: traffic
     /// went both ways. The relayed connection ends with its streams.
     #[cfg(any(feature = "dcutr", feature = "webrtc"))]

@@ -22,6 +22,8 @@ pub(super) enum ProtocolId {
     RelayService,
     #[cfg(feature = "webrtc")]
     Signalling,
+    #[cfg(feature = "kad")]
+    Routing,
     Custom(usize),
     #[cfg(feature = "service")]
     Service(usize),
@@ -41,6 +43,8 @@ impl Node {
             ProtocolId::RelayService,
             #[cfg(feature = "webrtc")]
             ProtocolId::Signalling,
+            #[cfg(feature = "kad")]
+            ProtocolId::Routing,
         ];
         let ids = own.into_iter().chain(custom);
         #[cfg(feature = "service")]
@@ -60,6 +64,8 @@ impl Node {
             ProtocolId::RelayService => &self.relays.service,
             #[cfg(feature = "webrtc")]
             ProtocolId::Signalling => &self.signals.machine,
+            #[cfg(feature = "kad")]
+            ProtocolId::Routing => &self.routing,
             ProtocolId::Custom(index) => &*self.custom[index],
             #[cfg(feature = "service")]
             ProtocolId::Service(index) => &self.services.list[index],
@@ -78,6 +84,8 @@ impl Node {
             ProtocolId::RelayService => &mut self.relays.service,
             #[cfg(feature = "webrtc")]
             ProtocolId::Signalling => &mut self.signals.machine,
+            #[cfg(feature = "kad")]
+            ProtocolId::Routing => &mut self.routing,
             ProtocolId::Custom(index) => &mut *self.custom[index],
             #[cfg(feature = "service")]
             ProtocolId::Service(index) => &mut self.services.list[index],
@@ -97,6 +105,8 @@ impl Node {
         self.settle_relays(now);
         #[cfg(feature = "webrtc")]
         self.settle_signals(now);
+        #[cfg(feature = "kad")]
+        self.settle_dht(now);
     }
 
     pub(super) fn drain(&mut self, id: ProtocolId) {
@@ -124,6 +134,11 @@ impl Node {
                 #[cfg(feature = "relay")]
                 Action::Relay(order) => {
                     self.relays.orders.push_back(order);
+                    continue;
+                }
+                #[cfg(feature = "kad")]
+                Action::Kad(order) => {
+                    self.routing.orders.push_back(order);
                     continue;
                 }
                 #[cfg(feature = "webrtc")]

@@ -22,6 +22,8 @@ mod punching;
 mod reaching;
 #[cfg(feature = "relay")]
 mod relaying;
+#[cfg(feature = "kad")]
+mod routing;
 #[cfg(feature = "service")]
 mod serving;
 #[cfg(feature = "webrtc")]
@@ -105,6 +107,8 @@ pub struct Node {
     punching: punching::Punching,
     #[cfg(feature = "relay")]
     relays: relaying::Relays,
+    #[cfg(feature = "kad")]
+    routing: routing::Routing,
     #[cfg(feature = "webrtc")]
     signals: signalling::Signals,
     #[cfg(feature = "service")]
@@ -160,6 +164,8 @@ impl Node {
             punching: punching::Punching::new(&config.dcutr),
             #[cfg(feature = "relay")]
             relays: relaying::Relays::new(&config.relay),
+            #[cfg(feature = "kad")]
+            routing: routing::Routing::new(&config, config.connection.keypair.peer_id()),
             #[cfg(feature = "webrtc")]
             signals: signalling::Signals::default(),
             #[cfg(feature = "service")]
@@ -344,6 +350,8 @@ impl Node {
         self.tell_identified(now);
         #[cfg(feature = "dcutr")]
         self.settle_punching(now);
+        #[cfg(feature = "kad")]
+        self.settle_identified(now);
         #[cfg(feature = "addresses")]
         self.settle_reaching(now);
     }
@@ -620,6 +628,8 @@ impl Node {
         self.punching.note(&event);
         #[cfg(feature = "service")]
         self.note_identified(&event);
+        #[cfg(feature = "kad")]
+        self.routing.note(&event);
         self.outputs.push_back(Output::Event(event));
     }
 

@@ -20,6 +20,8 @@ mod managing;
 mod reaching;
 #[cfg(feature = "relay")]
 mod relaying;
+#[cfg(feature = "kad")]
+mod routing;
 #[cfg(feature = "service")]
 mod serving;
 #[cfg(feature = "webrtc")]

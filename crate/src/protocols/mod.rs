@@ -5,6 +5,8 @@
 #[cfg(feature = "dcutr")]
 pub mod dcutr;
 pub mod identify;
+#[cfg(feature = "kad")]
+pub mod kad;
 pub mod ping;
 #[cfg(feature = "relay")]
 pub mod relay;
@@ -200,6 +202,9 @@ pub enum Action {
     /// What only the relay protocols want.
     #[cfg(feature = "relay")]
     Relay(relay::Order),
+    /// What only the DHT wants.
+    #[cfg(feature = "kad")]
+    Kad(kad::Order),
     /// What only the signalling of WebRTC wants.
     #[cfg(feature = "webrtc")]
     Signal(webrtc::Order),

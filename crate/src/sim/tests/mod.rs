@@ -7,6 +7,8 @@ mod bandwidth;
 mod bootstrap;
 #[cfg(feature = "dcutr")]
 mod dcutr;
+#[cfg(feature = "kad")]
+mod kad;
 #[cfg(feature = "limits")]
 mod limits;
 mod manager;

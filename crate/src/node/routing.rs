@@ -1,0 +1,219 @@
+//! How the node takes part in a DHT: its queries, and the peers that it dials for them.
+
+use std::collections::VecDeque;
+
+use crate::collections::LongMap;
+use crate::connection::Framing;
+use crate::identity::PeerId;
+use crate::negotiate::Name;
+use crate::protocols::kad::{Kademlia, Order, QueryError, QueryId, Record, Validator};
+use crate::protocols::{Action, Input, Local, Protocol};
+use crate::swarm::DialOptions;
+use crate::time::Instant;
+
+use super::hosting::ProtocolId;
+use super::{Config, ConnectionId, DialId, Event, Node};
+
+/// The DHT, if the node takes part in one.
+pub(super) struct Routing {
+    pub(super) kad: Option<Box<Kademlia>>,
+    pub(super) orders: VecDeque<Order>,
+    /// Dials to those who are to be asked.
+    dials: LongMap<DialId, PeerId>,
+    /// Connections whose peers have said what they are.
+    identified: Vec<ConnectionId>,
+}
+
+impl Routing {
+    pub(super) fn new(config: &Config, me: PeerId) -> Self {
+        let kad = config.kad.clone().map(|config| Box::new(Kademlia::new(config, me)));
+        Self { kad, orders: VecDeque::new(), dials: LongMap::new(), identified: Vec::new() }
+    }
+
+    pub(super) fn note(&mut self, event: &Event) {
+        if let Event::Identified { connection, .. } = event
+            && self.kad.is_some()
+        {
+            self.identified.push(*connection);
+        }
+    }
+}
+
+impl Protocol for Routing {
+    fn names(&self) -> Vec<(Name, Framing)> {
+        self.kad.as_ref().map(|kad| kad.names()).unwrap_or_default()
+    }
+
+    fn handle(&mut self, now: Instant, local: &Local, input: Input<'_>) {
+        if let Some(kad) = &mut self.kad {
+            kad.handle(now, local, input);
+        }
+    }
+
+    fn poll(&mut self) -> Option<Action> {
+        self.kad.as_mut()?.poll()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.kad.as_ref()?.poll_timeout()
+    }
+}
+
+impl Node {
+    /// The DHT, to ask it things; `None` if the node takes part in none
+    /// ([`Config::kad`]).
+    pub fn dht(&self) -> Option<&Kademlia> {
+        self.routing.kad.as_deref()
+    }
+
+    /// Has records of `/namespace/…` judged by `validator` from now on.
+    pub fn set_validator(&mut self, namespace: &str, validator: Box<dyn Validator>) {
+        if let Some(kad) = &mut self.routing.kad {
+            kad.validators_mut().set(namespace, validator);
+        }
+    }
+
+    /// Looks for the peers that are nearest to a key. [`Event::Dht`] tells of the way,
+    /// and at its end who they are.
+    ///
+    /// # Errors
+    /// [`QueryError`]: too many are under way, or there is no DHT.
+    pub fn closest_peers(&mut self, now: Instant, key: &[u8]) -> Result<QueryId, QueryError> {
+        self.query(now, |kad, id| kad.closest(now, id, key.to_vec()))
+    }
+
+    /// Looks for the addresses of a peer.
+    ///
+    /// # Errors
+    /// [`QueryError`]: too many are under way, or there is no DHT.
+    pub fn find_peer(&mut self, now: Instant, peer: PeerId) -> Result<QueryId, QueryError> {
+        self.query(now, |kad, id| kad.find_peer(now, id, peer))
+    }
+
+    /// Tells those who are nearest to a key (a multihash) that we provide it.
+    ///
+    /// # Errors
+    /// [`QueryError`]: too many are under way, or there is no DHT.
+    pub fn provide(&mut self, now: Instant, key: &[u8]) -> Result<QueryId, QueryError> {
+        self.query(now, |kad, id| kad.provide(now, id, key.to_vec()))
+    }
+
+    /// Looks for who provides a key, until `enough` are found or all were asked.
+    ///
+    /// # Errors
+    /// [`QueryError`]: too many are under way, or there is no DHT.
+    pub fn find_providers(
+        &mut self,
+        now: Instant,
+        key: &[u8],
+        enough: usize,
+    ) -> Result<QueryId, QueryError> {
+        self.query(now, |kad, id| kad.find_providers(now, id, (key.to_vec(), enough)))
+    }
+
+    /// Has a value kept by those who are nearest to its key.
+    ///
+    /// # Errors
+    /// [`QueryError`]: it is not good, too many are under way, or there is no DHT.
+    pub fn put_value(
+        &mut self,
+        now: Instant,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<QueryId, QueryError> {
+        let (key, value) = (key.to_vec(), value.to_vec());
+        let record = Record { key, value, received: String::new() };
+        self.query(now, |kad, id| kad.put(now, id, record))
+    }
+
+    /// Looks for the best value of a key, until `quorum` peers agree on it or all were
+    /// asked. Those who have a worse one or none are told of it.
+    ///
+    /// # Errors
+    /// [`QueryError`]: too many are under way, or there is no DHT.
+    pub fn get_value(
+        &mut self,
+        now: Instant,
+        key: &[u8],
+        quorum: usize,
+    ) -> Result<QueryId, QueryError> {
+        self.query(now, |kad, id| kad.get(now, id, (key.to_vec(), quorum)))
+    }
+
+    /// Gives a query up; nothing more is said of it.
+    pub fn cancel_query(&mut self, now: Instant, query: QueryId) {
+        if let Some(kad) = &mut self.routing.kad {
+            kad.cancel(query);
+        }
+        self.turn_dht(now);
+    }
+
+    fn query(
+        &mut self,
+        now: Instant,
+        begin: impl FnOnce(&mut Kademlia, QueryId) -> Result<(), QueryError>,
+    ) -> Result<QueryId, QueryError> {
+        let id = QueryId(self.number());
+        begin(self.routing.kad.as_mut().ok_or(QueryError::Off)?, id)?;
+        self.turn_dht(now);
+        Ok(id)
+    }
+
+    /// Lets the DHT go on, and carries out what it wants.
+    pub(super) fn turn_dht(&mut self, now: Instant) {
+        if let Some(kad) = &mut self.routing.kad {
+            kad.advance(now, &self.local);
+        }
+        self.drain(ProtocolId::Routing);
+        self.settle_dht(now);
+    }
+
+    pub(super) fn settle_dht(&mut self, now: Instant) {
+        while let Some(order) = self.routing.orders.pop_front() {
+            match order {
+                Order::Reach { peer, addresses } => {
+                    let dial = DialId(self.number());
+                    self.routing.dials.insert(dial, peer);
+                    let options = DialOptions { direct: true, ..DialOptions::default() };
+                    self.begin_dial(now, (dial, options), Some(peer), addresses);
+                }
+                Order::Forget { peer } => {
+                    let dials = self.routing.dials.iter();
+                    let dial = dials.filter(|(_, of)| **of == peer).map(|(id, _)| *id).next();
+                    if let Some(dial) = dial {
+                        self.routing.dials.remove(&dial);
+                        self.cancel_dial(now, dial);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a dial is one of the DHT's; then its result is dealt with.
+    pub(super) fn dht_dialed(&mut self, now: Instant, event: &Event) -> bool {
+        let (dial, connection) = match event {
+            Event::Dialed { dial, connection, .. } => (dial, Some(*connection)),
+            Event::DialFailed { dial, .. } => (dial, None),
+            _ => return false,
+        };
+        let Some(peer) = self.routing.dials.remove(dial) else { return false };
+        if let Some(kad) = &mut self.routing.kad {
+            match connection {
+                Some(connection) => kad.reached(&peer, connection),
+                None => kad.not_reached(now, &peer),
+            }
+        }
+        self.turn_dht(now);
+        true
+    }
+
+    /// Tells the DHT of peers that have said what they are.
+    pub(super) fn settle_identified(&mut self, now: Instant) {
+        while let Some(connection) = self.routing.identified.pop() {
+            let Some(info) = self.identify.info(connection) else { continue };
+            let Some(kad) = &mut self.routing.kad else { return };
+            kad.identified(now, connection, (&info.protocols, &info.addresses));
+            self.turn_dht(now);
+        }
+    }
+}

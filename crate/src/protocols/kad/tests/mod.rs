@@ -1,0 +1,12 @@
+//! The parts of Kademlia, each for itself and against a model.
+
+mod lookup;
+mod message;
+mod table;
+
+use crate::identity::{Keypair, PeerId};
+use crate::rng::Rng;
+
+fn peer(number: u64) -> PeerId {
+    Keypair::generate_ed25519(&mut Rng::from_number(number)).peer_id()
+}
