@@ -1,6 +1,6 @@
 //! Tests of the room as a whole; public vectors are in `tests/vectors_multiaddr.rs`.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
@@ -277,4 +277,26 @@ proptest! {
         parts.last().unwrap().push_to(&mut shorter);
         prop_assert_eq!(shorter, address);
     }
+}
+
+#[test]
+fn ip_addresses_are_written_as_the_standard_library_does() {
+    let mut rng = Rng::from_number(1);
+    let check = |ip: Ipv6Addr| {
+        let mut address = Multiaddr::empty();
+        address.push(Protocol::Ip6(ip)).unwrap();
+        assert_eq!(address.to_string(), format!("/ip6/{ip}"));
+    };
+    for text in ["::", "::1", "1::", "::ffff:192.0.2.1", "1:0:0:2::3", "0:1::", "a:0:b:0:c:0:d:0"] {
+        check(text.parse().unwrap());
+    }
+    for _ in 0..5_000 {
+        let segments =
+            [(); 8].map(|()| if rng.below(2) == 0 { 0 } else { rng.below(65_536) as u16 });
+        check(Ipv6Addr::from(segments));
+    }
+    let ip = Ipv4Addr::new(192, 0, 2, 255);
+    let mut address = Multiaddr::empty();
+    address.push(Protocol::Ip4(ip)).unwrap();
+    assert_eq!(address.to_string(), format!("/ip4/{ip}"));
 }

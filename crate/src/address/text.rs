@@ -130,8 +130,8 @@ pub(super) fn write(
     f.write_char('/')?;
     f.write_str(protocol.name())?;
     match protocol {
-        Protocol::Ip4(ip) => write!(f, "/{ip}"),
-        Protocol::Ip6(ip) => write!(f, "/{ip}"),
+        Protocol::Ip4(ip) => write_ip4(*ip, f),
+        Protocol::Ip6(ip) => write_ip6(*ip, f),
         Protocol::Ipcidr(bits) => write!(f, "/{bits}"),
         Protocol::Tcp(port) | Protocol::Udp(port) | Protocol::Dccp(port) | Protocol::Sctp(port) => {
             write!(f, "/{port}")
@@ -154,6 +154,48 @@ pub(super) fn write(
         Protocol::Memory(number) => write!(f, "/{number}"),
         _ => Ok(()),
     }
+}
+
+/// As its `Display`, without the widths and the padding that a page would have to load.
+fn write_ip4(ip: Ipv4Addr, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+    let [a, b, c, d] = ip.octets();
+    write!(f, "/{a}.{b}.{c}.{d}")
+}
+
+/// As its `Display` (RFC 5952); see [`write_ip4`].
+fn write_ip6(ip: Ipv6Addr, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+    if let Some(ip) = ip.to_ipv4_mapped() {
+        f.write_str("/::ffff:")?;
+        let [a, b, c, d] = ip.octets();
+        return write!(f, "{a}.{b}.{c}.{d}");
+    }
+    let segments = ip.segments();
+    // The first of the longest runs of zeros is left out.
+    let (mut zeros, mut run) = (0..0, 0);
+    for (at, segment) in segments.iter().enumerate() {
+        run = if *segment == 0 { run + 1 } else { 0 };
+        if run > zeros.len().max(1) {
+            zeros = at + 1 - run..at + 1;
+        }
+    }
+    f.write_char('/')?;
+    for (at, segment) in segments.into_iter().enumerate() {
+        if zeros.contains(&at) {
+            if at == zeros.start {
+                f.write_str("::")?;
+            }
+            continue;
+        }
+        if at > 0 && at != zeros.end {
+            f.write_char(':')?;
+        }
+        let digits = [12, 8, 4, 0].map(|shift| segment >> shift & 0xf);
+        let first = digits.iter().position(|digit| *digit != 0).unwrap_or(3);
+        for digit in &digits[first..] {
+            f.write_char(char::from_digit(u32::from(*digit), 16).unwrap_or('0'))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_escaped(bytes: &[u8], f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
