@@ -8,8 +8,8 @@ use polypeer::facade::platform::Io;
 use polypeer::wire::varint;
 use polypeer::{Keypair, PeerId, Rng};
 use polypeer_native::service::room::{
-    BURST, COUNT_PAUSE, MAX_MEMBERS, MAX_MEMBERS_PER_PEER, MAX_MESSAGE, MAX_WAITING, REFILL, Room,
-    RoomError,
+    BURST, COUNT_PAUSE, MAX_MEMBERS, MAX_MEMBERS_PER_PEER, MAX_MESSAGE, MAX_TOLD, MAX_WAITING, REFILL,
+    Room, RoomError,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -179,6 +179,30 @@ async fn bad_messages_end_the_stay() {
     member.io.write_all(&[5, b'{']).await.unwrap();
     member.io.close().await.unwrap();
     assert!(matches!(member.left().await, RoomError::Io(_)));
+}
+
+#[tokio::test]
+async fn members_are_told_who_came_last() {
+    let room = room();
+    let (_ann, welcome) = Member::enter(&room, peer(1)).await;
+    assert_eq!(welcome["peers"], json!([peer(1).to_string()]));
+    // A peer with two pages is one peer.
+    let (mut bob, welcome) = Member::enter(&room, peer(2)).await;
+    let both = json!([peer(2).to_string(), peer(1).to_string()]);
+    assert_eq!(welcome["peers"], both);
+    let (again, _) = Member::enter(&room, peer(2)).await;
+    drop(again.io);
+    again.stay.await.unwrap().unwrap();
+    assert_eq!(bob.receive().await["peers"], both);
+
+    let mut members = Vec::new();
+    for number in 3..3 + MAX_TOLD as u64 {
+        members.push(Member::enter(&room, peer(number)).await);
+    }
+    let (_, welcome) = &members[MAX_TOLD - 1];
+    let peers: Vec<_> = (3..3 + MAX_TOLD as u64).rev().map(|n| peer(n).to_string()).collect();
+    assert_eq!(welcome["peers"], json!(peers));
+    assert_eq!(welcome["members"], MAX_TOLD + 2);
 }
 
 #[tokio::test]

@@ -1,14 +1,30 @@
-/** The demo: a node in this page, a chat room on a server, and what one sees of both. */
+/** The demo: a node in this page, others that it finds through a server, and what one sees of them. */
 
-import { createNode, KeyError, type PeerNode } from 'polypeer'
+import { createNode, type FullNodeOptions, KeyError, type PeerId, type PeerNode } from 'polypeer'
+import { receiveFiles, sendFile } from './files'
 import { keyStore } from './identity'
+import { type Neighbour, Neighbours } from './neighbours'
+import { persona } from './persona'
 import { Room } from './room'
 import { chooseServer, chosenServer } from './server'
+import { listen, say } from './talk'
 import { Composer } from './view/composer'
 import { find } from './view/dom'
 import { Log } from './view/log'
+import { Network } from './view/network'
+import { People } from './view/people'
 import { StatusView } from './view/status'
+import { incoming, Transfer } from './view/transfers'
 import { showYou } from './view/you'
+
+/**
+ * Others reach this page through the server, and then directly. Pages of one machine
+ * need nobody to tell them where they are.
+ */
+const OPTIONS: FullNodeOptions = {
+  listen: ['/p2p-circuit', '/webrtc'],
+  ...(['localhost', '127.0.0.1', '[::1]'].includes(location.hostname) ? { webrtc: { iceServers: [] } } : {}),
+}
 
 const view = new StatusView(() => room?.hurry())
 let room: Room | undefined
@@ -27,49 +43,112 @@ try {
 /** A node with the identity of this page, or a passing one where none can be kept. */
 async function makeNode(): Promise<{ node: PeerNode; kept: boolean }> {
   const store = await keyStore()
-  if (store === undefined) return { node: await createNode(), kept: false }
+  if (store === undefined) return { node: await createNode(OPTIONS), kept: false }
   try {
-    return { node: await createNode({ keyStore: store }), kept: true }
+    return { node: await createNode({ ...OPTIONS, keyStore: store }), kept: true }
   } catch (error) {
     if (!(error instanceof KeyError)) throw error
-    return { node: await createNode(), kept: false }
+    return { node: await createNode(OPTIONS), kept: false }
   }
 }
 
 function start({ node, kept }: { node: PeerNode; kept: boolean }): void {
   showYou(node.peerId, kept)
   const log = new Log(node.peerId)
-  const composer = new Composer((text) => void say(text))
+  const network = new Network(node.peerId)
+  const people = new People((peer, file) => void send(peer, file))
+  const composer = new Composer((text) => void speak(text))
+  const paths = new Map<PeerId, Neighbour['path']>()
+  const neighbours = new Neighbours(node, (all) => {
+    people.show(all)
+    network.show(all)
+    composer.setConnected(all.some(({ path }) => path !== 'connecting'))
+    tellOf(all)
+  })
   /** How the last turn in the fortunes was: connected once, then lost. */
   let stay: 'none' | 'present' | 'lost' = 'none'
+  /** The server's address, while there is a connection. */
+  let relay: string | undefined
 
   const entered = new Room(node, {
     status(status) {
       view.show(status)
-      composer.setConnected(status.kind === 'connected')
+      network.server(status.kind === 'connected')
       if (status.kind === 'connected') {
-        if (stay === 'lost') log.remark('Connected again')
+        relay = withPeer(status.address, status.server)
+        if (stay === 'lost') log.remark('The server is back')
         stay = 'present'
         composer.focus()
       } else if (stay === 'present') {
-        log.remark('The connection was lost')
+        log.remark('The server was lost: who is connected directly stays so')
         stay = 'lost'
       }
     },
-    line: (line) => void log.add(line),
-    members: (count) => view.showMembers(count),
+    members(count, present) {
+      view.showMembers(count)
+      if (relay !== undefined) neighbours.meet(relay, present)
+    },
     roundTrip: (ms) => view.showRoundTrip(ms),
     agent: (agent) => view.showAgent(agent),
   })
   room = entered
 
-  async function say(text: string): Promise<void> {
+  listen(node, (line) => {
+    network.moves(line.from, 'back')
+    log.add(line)
+  })
+  receiveFiles(node, (offer, stop) => {
+    const transfer = incoming(offer, stop)
+    log.insert(transfer.item, false)
+    return transfer
+  })
+
+  /** Says something to everybody who is reached. */
+  async function speak(text: string): Promise<void> {
     const line = log.add({ from: node.peerId, text, at: Date.now() })
-    try {
-      await entered.say(text)
-    } catch {
-      line.lost()
-      composer.restore(text)
+    const missed: string[] = []
+    const all = neighbours.all.filter(({ path }) => path !== 'connecting')
+    await Promise.all(
+      all.map(async ({ peer }) => {
+        network.moves(peer, 'there')
+        try {
+          const connection = neighbours.connection(peer)
+          if (connection === undefined) throw new Error('the connection was lost')
+          await say(connection, text)
+        } catch {
+          missed.push(persona(peer).name)
+        }
+      }),
+    )
+    if (missed.length === 0) return
+    line.lost(missed.length === all.length ? 'Not sent' : `Not heard by ${missed.join(', ')}`)
+    if (missed.length === all.length) composer.restore(text)
+  }
+
+  async function send(peer: PeerId, file: File): Promise<void> {
+    const connection = neighbours.connection(peer)
+    if (connection === undefined) return
+    const stop = new AbortController()
+    const transfer = new Transfer(node.peerId, `For ${persona(peer).name}`, file, stop)
+    transfer.item.classList.add('own')
+    log.insert(transfer.item, true)
+    await sendFile(connection, file, stop, (progress) => {
+      if (progress.kind === 'moving') network.moves(peer, 'there')
+      transfer.show(progress)
+    })
+  }
+
+  /** Remarks in the log when somebody is reached, directly or not, or lost. */
+  function tellOf(all: readonly Neighbour[]): void {
+    for (const { peer, path } of all) {
+      if (path === 'direct' && paths.get(peer) !== 'direct')
+        log.remark(`${persona(peer).name} is connected directly`)
+      paths.set(peer, path)
+    }
+    for (const peer of paths.keys()) {
+      if (all.some((one) => one.peer === peer)) continue
+      paths.delete(peer)
+      log.remark(`${persona(peer).name} has left`)
     }
   }
 
@@ -78,6 +157,11 @@ function start({ node, kept }: { node: PeerNode; kept: boolean }): void {
     if (!document.hidden) entered.hurry()
   })
   serverForm(entered)
+}
+
+/** The address of a server, with its PeerId. */
+function withPeer(address: string, peer: PeerId): string {
+  return address.includes('/p2p/') ? address : `${address}/p2p/${peer}`
 }
 
 /** The field for another server's address. */

@@ -1,7 +1,7 @@
-/** The chat room on the server: enters it, stays in it, comes back when it was lost. */
+/** The room on the server, where pages meet: enters it, stays in it, comes back when it was lost. */
 
 import type { Connection, Multiaddr, PeerId, PeerNode, Stream } from 'polypeer'
-import { encodeFrame, FrameError, FrameReader } from './frames'
+import { FrameError, FrameReader } from './frames'
 import { isFinal } from './remedy'
 import { serverAddresses } from './server'
 
@@ -26,19 +26,11 @@ export type Status =
   /** Trying again at `retryAt` (milliseconds of Unix time); never if undefined. */
   | { readonly kind: 'waiting'; readonly error: unknown; readonly retryAt: number | undefined }
 
-/** A line as the server passes it on. */
-export interface Line {
-  readonly from: PeerId
-  readonly text: string
-  /** Milliseconds of Unix time, by the server's clock. */
-  readonly at: number
-}
-
 /** What the room tells the page. */
 export interface RoomListener {
   status(status: Status): void
-  line(line: Line): void
-  members(count: number): void
+  /** So many are there; of them these, the newest first. */
+  members(count: number, present: readonly PeerId[]): void
   roundTrip(ms: number): void
   agent(agent: string): void
 }
@@ -51,16 +43,17 @@ export class RoomClosedError extends Error {
 export class Room {
   readonly #node: PeerNode
   readonly #listener: RoomListener
-  #stream: Stream | undefined
   /** Aborted to give up the present attempt, pause or stay. */
   #turn = new AbortController()
   #pausing = false
+  #server: PeerId | undefined
 
   constructor(node: PeerNode, listener: RoomListener) {
     this.#node = node
     this.#listener = listener
-    // The server is the only peer that this page has a connection to.
-    node.addEventListener('peer:identify', ({ detail }) => listener.agent(detail.agent))
+    node.addEventListener('peer:identify', ({ detail }) => {
+      if (detail.peer === this.#server) listener.agent(detail.agent)
+    })
     void this.#run()
   }
 
@@ -72,16 +65,6 @@ export class Room {
   /** Leaves the present server for the one that is chosen now. */
   move(): void {
     this.#turn.abort()
-  }
-
-  /**
-   * Says something.
-   *
-   * @throws {Error} there is no connection, or it broke.
-   */
-  async say(text: string): Promise<void> {
-    if (this.#stream === undefined) throw new RoomClosedError('not connected')
-    await this.#stream.write(encodeFrame(new TextEncoder().encode(JSON.stringify({ text }))))
   }
 
   async #run(): Promise<never> {
@@ -113,15 +96,17 @@ export class Room {
     try {
       const limit = AbortSignal.any([signal, AbortSignal.timeout(ENTER_MS)])
       connection = await this.#node.dial(await serverAddresses(limit), { signal: limit })
+      this.#server = connection.peer
       const stream = await connection.openStream(CHAT, { signal: limit })
       signal.addEventListener('abort', () => stream.abort(signal.reason))
       pinging = this.#keepPinging(stream)
       const frames = new FrameReader()
+      let inside = false
       for await (const bytes of stream) {
         for (const frame of frames.read(bytes)) {
           const message = parse(frame)
-          if (this.#stream === undefined) {
-            this.#stream = stream
+          if (!inside) {
+            inside = true
             entered()
             this.#listener.status({
               kind: 'connected',
@@ -129,9 +114,8 @@ export class Room {
               address: connection.remoteAddress,
             })
           }
-          this.#listener.members(message.members)
-          // What the server says itself is but the count of members.
-          if (message.from !== connection.peer && message.text !== '') this.#listener.line(message)
+          // Members that are no pages may say something there, which has no list.
+          if (message.peers !== undefined) this.#listener.members(message.members, message.peers)
         }
       }
       throw new RoomClosedError('the server closed the room')
@@ -139,7 +123,6 @@ export class Room {
       return error
     } finally {
       clearInterval(pinging)
-      this.#stream = undefined
       // Not waited for: the link may be dead.
       void connection?.close()
     }
@@ -162,18 +145,17 @@ export class Room {
   }
 }
 
-function parse(frame: Uint8Array): Line & { members: number } {
+function parse(frame: Uint8Array): { members: number; peers: readonly PeerId[] | undefined } {
   const message: unknown = JSON.parse(new TextDecoder().decode(frame))
   if (typeof message !== 'object' || message === null) throw new FrameError('not a message of the room')
-  const { from, text, at, members } = message as Record<string, unknown>
-  if (
-    typeof from !== 'string' ||
-    typeof text !== 'string' ||
-    typeof at !== 'number' ||
-    typeof members !== 'number'
-  )
+  const { members, peers } = message as Record<string, unknown>
+  if (typeof members !== 'number' || !(peers === undefined || isListOfText(peers)))
     throw new FrameError('not a message of the room')
-  return { from, text, at, members }
+  return { members, peers }
+}
+
+function isListOfText(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
 }
 
 /** Doubles, and is never quite the same, so that pages do not come back all at once. */

@@ -1,11 +1,22 @@
 // The demo as its visitors meet it: pages in Chromium, the native server, a peer in Node.
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { startServer } from '../../scripts/demo-server.mjs'
-import { connected, launch, line, nameOf, openPage, peerOf, say, servePage } from './support/browser.mjs'
+import {
+  connected,
+  launch,
+  line,
+  nameOf,
+  openPage,
+  peerOf,
+  reached,
+  say,
+  servePage,
+} from './support/browser.mjs'
 import { frame, nodePeer, roomOf } from './support/peers.mjs'
 
 const timeout = 300_000
@@ -22,17 +33,22 @@ async function demo(t) {
   return running
 }
 
-test('pages and a peer in Node talk in one room', { timeout }, async (t) => {
+test('pages talk directly, and with a peer in Node through the server', { timeout }, async (t) => {
   const { server, url, context } = await demo(t)
   const troubles = []
+  const peer = await nodePeer(t, server.addresses)
   const first = await openPage(context, url, troubles)
   await connected(first)
   const second = await openPage(context, url, troubles)
   await connected(second)
+  const [one, two] = [await peerOf(first), await peerOf(second)]
 
-  await t.test('two pages of one browser are two peers', async () => {
-    assert.notEqual(await peerOf(first), await peerOf(second))
-    assert.match(await peerOf(first), /^12D3KooW/)
+  await t.test('two pages of one browser are two peers, and find the direct way', async () => {
+    assert.notEqual(one, two)
+    assert.match(one, /^12D3KooW/)
+    await Promise.all([reached(first, two, 'direct'), reached(second, one, 'direct')])
+    await first.locator(`.peer[data-peer="${two}"] .how`, { hasText: ' ms' }).waitFor()
+    await first.locator('#network .net-line.direct').waitFor()
   })
 
   await t.test('a line typed in one shows in the other, with the name of its sender', async () => {
@@ -40,32 +56,30 @@ test('pages and a peer in Node talk in one room', { timeout }, async (t) => {
     const heard = line(second, 'Hello from the first page')
     await heard.waitFor()
     assert.equal(await heard.locator('.name').textContent(), await nameOf(first))
-    assert.equal(await heard.locator('.head code').getAttribute('title'), await peerOf(first))
+    assert.equal(await heard.locator('.head code').getAttribute('title'), one)
     assert.equal(await heard.evaluate((item) => item.classList.contains('own')), false)
     const own = line(first, 'Hello from the first page')
     assert.equal(await own.evaluate((item) => item.classList.contains('own')), true)
     assert.match(await own.locator('time').getAttribute('datetime'), /^\d{4}-.*Z$/)
     assert.equal(await first.getByLabel('Your message').inputValue(), '')
+    assert.equal((await peer.hear()).text, 'Hello from the first page')
   })
 
   await t.test('text stays text', async () => {
     const text = '<img src=x onerror=alert(1)> שלום 👋\nsecond line'
     await first.getByLabel('Your message').fill(text)
-    await first.getByRole('button', { name: 'Send' }).click()
+    await first.getByRole('button', { name: 'Send', exact: true }).click()
     await line(second, 'second line').waitFor()
     assert.equal(await line(second, 'second line').locator('.text').textContent(), text)
+    assert.equal((await peer.hear()).text, text)
   })
 
-  await t.test('a peer in Node hears and answers', async (t) => {
-    const peer = await nodePeer(t, server.addresses)
-    assert.equal((await peer.hear()).from, server.peer)
+  await t.test('a peer in Node hears and answers through the server', async () => {
+    await Promise.all([reached(first, peer.peer, 'relayed'), reached(second, peer.peer, 'relayed')])
     await say(second, 'Is anybody out of the browser?')
-    const heard = await peer.hear()
-    assert.equal(heard.text, 'Is anybody out of the browser?')
-    assert.equal(heard.from, await peerOf(second))
-    assert.equal(heard.members, 3)
-    await peer.say('I am, in Node')
+    assert.deepEqual(await peer.hear(), { text: 'Is anybody out of the browser?', from: two })
     for (const page of [first, second]) {
+      await peer.say(await peerOf(page), 'I am, in Node')
       await line(page, 'I am, in Node').waitFor()
       const sender = line(page, 'I am, in Node').locator('.head code')
       assert.equal(await sender.getAttribute('title'), peer.peer)
@@ -73,12 +87,35 @@ test('pages and a peer in Node talk in one room', { timeout }, async (t) => {
     }
   })
 
+  await t.test('a file goes directly, with its progress, if it is wanted', async () => {
+    const bytes = randomBytes(3_000_000)
+    const pick = first.locator(`.peer[data-peer="${two}"] input`)
+    const offer = () => pick.setInputFiles({ name: 'a/odd name.bin', mimeType: 'x/y', buffer: bytes })
+    await offer()
+    await second.getByRole('button', { name: 'Decline' }).click()
+    await first.locator('.transfer[data-state=declined]').waitFor()
+    await offer()
+    await second.getByRole('button', { name: 'Take it' }).click()
+    const save = second.getByRole('link', { name: 'Save' })
+    await save.waitFor()
+    await first.locator('.transfer[data-state=done]').waitFor()
+    const download = second.waitForEvent('download')
+    await save.click()
+    const saved = await download
+    assert.equal(saved.suggestedFilename(), 'a_odd name.bin')
+    assert.ok(bytes.equals(await readFile(await saved.path())))
+    // Who is reached through the server only gets none.
+    const button = first.locator(`.peer[data-peer="${peer.peer}"] button`)
+    assert.equal(await button.isDisabled(), true)
+  })
+
   await t.test('pages know how many are there as they come and go', async () => {
     const third = await openPage(context, url, troubles)
     await connected(third)
-    for (const page of [first, second]) await page.getByText('3 are here').waitFor()
+    for (const page of [first, second]) await page.getByText('4 are here').waitFor()
+    await reached(first, await peerOf(third), 'direct')
     await third.close()
-    for (const page of [first, second]) await page.getByText('2 are here').waitFor()
+    for (const page of [first, second]) await page.getByText('3 are here').waitFor()
   })
 
   await t.test('the page shows its server and the round trip', async () => {
@@ -87,36 +124,40 @@ test('pages and a peer in Node talk in one room', { timeout }, async (t) => {
     assert.equal(await first.locator('#server-id').getAttribute('title'), server.peer)
   })
 
-  await t.test('a page that is loaded again is the same peer', async () => {
-    const before = await peerOf(second)
+  await t.test('a page that is loaded again is the same peer, and is found again', async () => {
     await second.reload()
     await connected(second)
-    assert.equal(await peerOf(second), before)
+    assert.equal(await peerOf(second), two)
+    await reached(first, two, 'direct')
   })
 
   assert.deepEqual(troubles, [])
 })
 
-test('a page comes back by itself when the server does', { timeout }, async (t) => {
+test('pages that are connected directly need no server, and come back to it', { timeout }, async (t) => {
   const running = await demo(t)
-  const page = await openPage(running.context, running.url)
-  await connected(page)
+  const [first, second] = [
+    await openPage(running.context, running.url),
+    await openPage(running.context, running.url),
+  ]
+  await Promise.all([connected(first), connected(second)])
+  const [one, two] = [await peerOf(first), await peerOf(second)]
+  await Promise.all([reached(first, two, 'direct'), reached(second, one, 'direct')])
   for (const signal of ['SIGTERM', 'SIGKILL']) {
     await running.server.stop(signal)
-    await page.getByRole('alert').getByText('The server cannot be reached').waitFor()
-    assert.match(await page.getByRole('alert').textContent(), /npm start/)
-    await page.getByRole('timer').waitFor()
-    await page.getByLabel('Your message').fill(`Written while ${signal} was felt`)
-    assert.equal(await page.getByRole('button', { name: 'Send' }).isDisabled(), true)
+    await first.getByRole('alert').getByText('The server cannot be reached').waitFor()
+    assert.match(await first.getByRole('alert').textContent(), /npm start/)
+    await first.getByRole('timer').waitFor()
+    await say(first, `Said after ${signal}`)
+    await line(second, `Said after ${signal}`).waitFor()
 
     running.server = await running.start()
-    await connected(page)
-    await page.getByRole('alert').waitFor({ state: 'hidden' })
-    const peer = await nodePeer(t, running.server.addresses)
-    await peer.hear()
-    await page.getByRole('button', { name: 'Send' }).click()
-    assert.equal((await peer.hear()).text, `Written while ${signal} was felt`)
+    await connected(first)
+    await first.getByRole('alert').waitFor({ state: 'hidden' })
+    await connected(second)
   }
+  const third = await openPage(running.context, running.url)
+  await Promise.all([reached(third, one, 'direct'), reached(third, two, 'direct')])
 })
 
 test('addresses that lead nowhere are explained, another can be given', { timeout }, async (t) => {
@@ -148,18 +189,25 @@ test('addresses that lead nowhere are explained, another can be given', { timeou
   assert.equal(new URL(page.url()).search, '')
 })
 
-test('a server that says too much fills neither the page nor its memory', { timeout }, async (t) => {
-  const url = await servePage(t, () => ({ addresses: [] }))
-  const context = await (await launch(t)).newContext()
+test('a server or a peer that says too much fills neither the page nor its memory', {
+  timeout,
+}, async (t) => {
+  const { server, url, context } = await demo(t)
+  const peer = await nodePeer(t, server.addresses)
+  const page = await openPage(context, url)
+  await reached(page, peer.peer, 'relayed')
+  const self = await peerOf(page)
+  const said = Array.from({ length: 200 }, (_, count) => peer.say(self, `Line ${count}.`))
+  const refused = (await Promise.allSettled(said)).filter(({ status }) => status === 'rejected').length
+  assert.ok(refused > 0 && refused < said.length, `${refused} refused`)
+  assert.ok((await page.locator('#log > li').count()) <= said.length - refused + 5)
+
   const flood = await roomOf(t, async (stream, node) => {
-    const message = (text, from) => frame({ from, text, at: Date.now(), members: 2 })
-    await stream.write(message('Welcome', node.peerId))
-    for (let count = 1; count <= 600; count++) await stream.write(message(`Line ${count}.`, 'somebody'))
+    const message = { from: node.peerId, text: '', at: Date.now(), members: 2, peers: [node.peerId] }
+    for (let count = 1; count <= 600; count++) await stream.write(frame(message))
     await stream.write(Buffer.from([0x81, 0x40]))
   })
-  const page = await openPage(context, `${url}?server=${flood}`)
-  await line(page, 'Line 600.').first().waitFor()
-  assert.ok((await page.locator('#log > li').count()) <= 500)
-  await page.getByRole('alert').waitFor()
-  assert.match(await page.locator('#trouble-detail').textContent(), /longer than 8192 bytes/)
+  const other = await openPage(context, `${url}?server=${flood}`)
+  await other.getByRole('alert').waitFor()
+  assert.match(await other.locator('#trouble-detail').textContent(), /longer than 8192 bytes/)
 })

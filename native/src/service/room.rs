@@ -8,14 +8,15 @@
 //!   which its connection has proved; what it said; when the room heard it, in
 //!   milliseconds of Unix time; and how many are in the room.
 //! - The first message to a new member is the room's own welcome, `from` the
-//!   server. It tells `members`, the new one counted.
+//!   server. It tells `members`, the new one counted, and as `peers` who they are:
+//!   the PeerIds of those who came last, [`MAX_TOLD`] at most.
 //! - When others come or go the room says nothing with it: a message `from` the
-//!   server with an empty `text` tells how many are left.
+//!   server with an empty `text` tells `members` and `peers` anew.
 //!
 //! A member that breaks the form, or does not read what it is sent, is shown the
 //! door: its stream is reset.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,6 +42,9 @@ pub const MAX_MEMBERS: usize = 1000;
 /// Members at a time that are one peer: several tabs of one browser may share it.
 pub const MAX_MEMBERS_PER_PEER: usize = 8;
 
+/// PeerIds in a message that tells who is there.
+pub const MAX_TOLD: usize = 64;
+
 /// Messages that wait for a member to read them; one that is further behind is
 /// dropped. So a member holds 256 KiB of the server at most.
 pub const MAX_WAITING: usize = 64;
@@ -52,7 +56,7 @@ pub const BURST: u32 = 20;
 /// See [`BURST`].
 pub const REFILL: Duration = Duration::from_millis(200);
 
-/// Between two messages to a member that tell nothing but their number: whoever
+/// Between two messages to a member that tell nothing but who is there: whoever
 /// comes and goes all the time costs the others no more than this.
 pub const COUNT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -69,6 +73,16 @@ struct Heard<'a> {
     text: &'a str,
     at: u64,
     members: usize,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    peers: &'a [String],
+}
+
+/// Who is in the room.
+#[derive(Default)]
+struct Presence {
+    members: usize,
+    /// Those who came last, each once.
+    peers: Vec<String>,
 }
 
 /// Why a member has to leave.
@@ -103,14 +117,23 @@ pub struct Room {
 struct Members {
     next: u64,
     present: BTreeMap<u64, Member>,
-    /// How many are present: of several changes that a member is too slow for, it
-    /// hears the last.
-    count: watch::Sender<usize>,
+    /// Who is present: of several changes that a member is too slow for, it hears
+    /// the last.
+    presence: watch::Sender<Arc<Presence>>,
 }
 
 impl Members {
     fn changed(&self) {
-        self.count.send_replace(self.present.len());
+        self.presence.send_replace(Arc::new(self.presence(None)));
+    }
+
+    /// Who is there, with one who is about to enter.
+    fn presence(&self, newcomer: Option<PeerId>) -> Presence {
+        let mut told = BTreeSet::new();
+        let present = self.present.values().rev().map(|member| member.peer);
+        let newest = newcomer.into_iter().chain(present).filter(|peer| told.insert(*peer));
+        let peers = newest.take(MAX_TOLD).map(|peer| peer.to_string()).collect();
+        Presence { members: self.present.len() + usize::from(newcomer.is_some()), peers }
     }
 }
 
@@ -118,7 +141,7 @@ impl Members {
 struct Entry {
     id: u64,
     inbox: mpsc::Receiver<Arc<[u8]>>,
-    count: watch::Receiver<usize>,
+    presence: watch::Receiver<Arc<Presence>>,
     /// Completes when it is shown the door.
     door: oneshot::Receiver<()>,
 }
@@ -168,12 +191,12 @@ impl Room {
         peer: PeerId,
         stream: impl AsyncRead + AsyncWrite + Unpin,
     ) -> Result<(), RoomError> {
-        let Entry { id, inbox, count, door } = self.enter(peer)?;
+        let Entry { id, inbox, presence, door } = self.enter(peer)?;
         let _leave = Leave { room: self, id };
         let (reader, mut writer) = stream.split();
         tokio::select! {
             left = self.listen_to(id, peer, reader) => left?,
-            left = self.hear(inbox, count, &mut writer) => return left,
+            left = self.hear(inbox, presence, &mut writer) => return left,
             _ = door => return Err(RoomError::Slow),
         }
         Ok(writer.close().await?)
@@ -187,15 +210,14 @@ impl Room {
             if members.present.len() >= MAX_MEMBERS || own >= MAX_MEMBERS_PER_PEER {
                 return Err(RoomError::Full);
             }
-            let count = members.present.len() + 1;
-            let welcome = message(&self.host, "Welcome", count)?;
+            let welcome = message(&self.host, "Welcome", &members.presence(Some(peer)))?;
             // The channel is new and has room.
             let _ = outbox.try_send(welcome);
             let id = members.next;
             members.next += 1;
             members.present.insert(id, Member { peer, outbox, _stays: stays });
             members.changed();
-            Ok(Entry { id, inbox, count: members.count.subscribe(), door })
+            Ok(Entry { id, inbox, presence: members.presence.subscribe(), door })
         })
     }
 
@@ -211,7 +233,8 @@ impl Room {
             pace.step().await;
             let said: Said = serde_json::from_slice(&bytes)?;
             self.with(|members| {
-                let heard = message(&peer, &said.text, members.present.len())?;
+                let count = Presence { members: members.present.len(), peers: Vec::new() };
+                let heard = message(&peer, &said.text, &count)?;
                 // Whoever is too far behind to hear this leaves.
                 members.present.retain(|other, member| {
                     *other == id || member.outbox.try_send(heard.clone()).is_ok()
@@ -223,24 +246,25 @@ impl Room {
         Ok(())
     }
 
-    /// Sends a member what others say, and how many they are.
+    /// Sends a member what others say, and who they are.
     async fn hear(
         &self,
         mut inbox: mpsc::Receiver<Arc<[u8]>>,
-        mut count: watch::Receiver<usize>,
+        mut presence: watch::Receiver<Arc<Presence>>,
         mut writer: impl AsyncWrite + Unpin,
     ) -> Result<(), RoomError> {
-        let mut next_count = Instant::now();
+        let mut next_told = Instant::now();
         loop {
             let bytes = tokio::select! {
                 said = inbox.recv() => said.ok_or(RoomError::Slow)?,
                 () = async {
-                    tokio::time::sleep_until(next_count).await;
+                    tokio::time::sleep_until(next_told).await;
                     // Never ends: the room outlives its members.
-                    let _ = count.changed().await;
+                    let _ = presence.changed().await;
                 } => {
-                    next_count = Instant::now() + COUNT_PAUSE;
-                    message(&self.host, "", *count.borrow_and_update())?
+                    next_told = Instant::now() + COUNT_PAUSE;
+                    let present = presence.borrow_and_update().clone();
+                    message(&self.host, "", &present)?
                 }
             };
             writer.write_all(&bytes).await?;
@@ -267,10 +291,12 @@ impl Drop for Leave<'_> {
 }
 
 /// One message with its length.
-fn message(from: &PeerId, text: &str, members: usize) -> Result<Arc<[u8]>, RoomError> {
+fn message(from: &PeerId, text: &str, present: &Presence) -> Result<Arc<[u8]>, RoomError> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    let json = serde_json::to_vec(&Heard { from: &from.to_string(), text, at, members })?;
+    let Presence { members, peers } = present;
+    let heard = Heard { from: &from.to_string(), text, at, members: *members, peers };
+    let json = serde_json::to_vec(&heard)?;
     let mut bytes = Vec::with_capacity(json.len() + 2);
     varint::encode(json.len() as u64, &mut bytes);
     bytes.extend_from_slice(&json);

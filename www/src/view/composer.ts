@@ -3,7 +3,7 @@
 import { find } from './dom'
 
 const HINT = 'Enter sends, Shift and Enter begin a new line.'
-const OFFLINE = 'Not connected: your text waits here.'
+const ALONE = 'Nobody can hear you yet: your text waits here.'
 
 export class Composer {
   readonly #text = find<HTMLTextAreaElement>('text')
@@ -34,7 +34,7 @@ export class Composer {
 
   setConnected(connected: boolean): void {
     this.#connected = connected
-    this.#hint.textContent = connected ? HINT : OFFLINE
+    this.#hint.textContent = connected ? HINT : ALONE
     this.#hint.classList.toggle('offline', !connected)
     this.#refresh()
   }

@@ -2,7 +2,7 @@
 
 import type { PeerId } from 'polypeer'
 import { persona } from '../persona'
-import type { Line } from '../room'
+import type { Line } from '../talk'
 import { find, make } from './dom'
 import { drawFace } from './face'
 
@@ -43,21 +43,31 @@ export class Log {
   }
 
   /** Adds a line; one of our own can be marked as lost with what is returned. */
-  add(line: Line): { lost(): void } {
+  add(line: Line): { lost(why: string): void } {
     const own = line.from === this.#you
-    const follow = own || this.#following
     const item = lineItem(line, own, this.#continues(line))
     this.#last = line
+    this.#show(item, own)
+    return {
+      lost: (why) => {
+        item.classList.add('lost')
+        item.append(make('p', 'quiet', why))
+      },
+    }
+  }
+
+  /** Adds something that is no line; `own` says whether it is of this page. */
+  insert(item: HTMLLIElement, own: boolean): void {
+    this.#last = undefined
+    this.#show(item, own)
+  }
+
+  #show(item: HTMLLIElement, own: boolean): void {
+    const follow = own || this.#following
     this.#append(item)
     if (follow) this.#toEnd()
     else this.#newer.hidden = false
     if (document.hidden) document.title = `(${++this.#unread}) Polypeer chat`
-    return {
-      lost: () => {
-        item.classList.add('lost')
-        item.append(make('p', 'quiet', 'Not sent'))
-      },
-    }
   }
 
   /** Adds a remark of the page itself. */

@@ -4,6 +4,7 @@ import { shortId } from '../persona'
 import { type Advice, adviceOn } from '../remedy'
 import type { Status } from '../room'
 import { find } from './dom'
+import { milliseconds } from './people'
 
 /** Round trips in the curve. */
 const MAX_TRIPS = 30
@@ -12,7 +13,6 @@ const CURVE_HEIGHT = 24
 
 export class StatusView {
   readonly #pill = find('status')
-  readonly #path = find('path')
   readonly #trouble = find('trouble')
   readonly #when = find('again-when')
   readonly #now = find<HTMLButtonElement>('again-now')
@@ -60,16 +60,13 @@ export class StatusView {
   }
 
   showRoundTrip(ms: number): void {
-    const text = `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
-    find('trip').textContent = text
-    find('path-time').textContent = text
+    find('trip').textContent = milliseconds(ms)
     this.#trips = [...this.#trips, ms].slice(-MAX_TRIPS)
     this.#drawTrips()
   }
 
   showMembers(count: number): void {
     find('members').textContent = count === 1 ? 'Only you' : `${count} are here`
-    find('path-others').textContent = String(count - 1)
   }
 
   showAgent(agent: string): void {
@@ -78,7 +75,6 @@ export class StatusView {
 
   #state(state: Status['kind'], text: string): void {
     this.#pill.dataset.state = state
-    this.#path.dataset.state = state
     // Announced when it changes, so it is not set when it does not.
     const label = find('status-text')
     if (label.textContent !== text) label.textContent = text
@@ -86,8 +82,7 @@ export class StatusView {
 
   #forget(): void {
     for (const id of ['trip', 'server-id', 'server-address', 'server-agent']) find(id).textContent = '–'
-    for (const id of ['members', 'path-time']) find(id).textContent = ''
-    find('path-others').textContent = '0'
+    find('members').textContent = ''
     this.#trips = []
     this.#drawTrips()
   }

@@ -12,7 +12,6 @@ const COPIED_MS = 2_000
 export function showYou(peer: PeerId, kept: boolean): void {
   const who = persona(peer)
   drawFace(find('you-face'), who)
-  drawFace(find('path-you'), who)
   find('you-name').textContent = who.name
   find('you-kept').textContent = kept ? 'The key is kept in this browser' : 'A new key for this visit'
   const id = find('you-id')

@@ -11,7 +11,14 @@ const dist = join(root, 'www/dist')
 export async function launch(t) {
   const browser = await engine.launch({
     executablePath: await chromium(),
-    args: [...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), '--disable-gpu', '--no-first-run'],
+    args: [
+      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+      '--disable-gpu',
+      '--no-first-run',
+      // Two pages of one machine find each other without multicast names.
+      '--disable-features=WebRtcHideLocalIpsWithMdns',
+      '--allow-loopback-in-peer-connection',
+    ],
   })
   t.after(() => browser.close())
   return browser
@@ -51,3 +58,7 @@ export async function say(page, text) {
 
 /** The line with this text. */
 export const line = (page, text) => page.locator('#log .line', { hasText: text })
+
+/** Another page, as this one shows it: resolves when it is reached like that. */
+export const reached = (page, peer, path) =>
+  page.locator(`.peer[data-peer="${peer}"][data-path="${path}"]`).waitFor()

@@ -1,7 +1,8 @@
-// Peers of the npm package in the room of the native server, and as its host.
+// Peers of the npm package that talk with pages, and one that is the server.
 import { createNode } from 'polypeer'
 
 export const CHAT = '/polypeer/chat/1.0.0'
+export const TALK = '/polypeer/talk/1.0.0'
 
 /** A message with its length before it, as bytes. */
 export function frame(message) {
@@ -27,22 +28,53 @@ export async function* messages(stream) {
   }
 }
 
-/** A peer in Node that has entered the room: `{ peer, say, hear }`. */
+/**
+ * A peer in Node that has entered the room, where pages find it and dial it through
+ * the server: `{ peer, say, hear }`.
+ */
 export async function nodePeer(t, addresses) {
-  const node = await createNode()
+  const relay = addresses.find((address) => address.includes('/ws/'))
+  const node = await createNode({ listen: [`${relay}/p2p-circuit`] })
   t.after(() => node.close())
-  const stream = await node.dial(addresses, CHAT)
-  const heard = messages(stream)
+  await reserved(node)
+  const heard = queue()
+  node.handle(
+    TALK,
+    async (stream) => {
+      for await (const { text } of messages(stream)) heard.put({ text, from: stream.connection.peer })
+      await stream.close()
+    },
+    { limited: true },
+  )
+  const room = await node.dial(relay, CHAT)
+  await messages(room).next()
   return {
     peer: node.peerId,
-    say: (text) => stream.write(frame({ text })),
-    /** The next that somebody says; the first is the room's welcome. */
-    async hear() {
-      for (;;) {
-        const { value } = await heard.next()
-        if (value.text !== '') return value
-      }
+    /** The next line that somebody says. */
+    hear: () => heard.take(),
+    /** Says something to a peer that has dialed this one; resolves when it was heard. */
+    async say(peer, text) {
+      const connection = node.connections.find((one) => one.peer === peer)
+      const stream = await connection.openStream(TALK, { limited: true })
+      await stream.write(frame({ text }))
+      await stream.closeWrite()
+      for await (const _ of stream);
     },
+  }
+}
+
+/** Resolves when a relay keeps a place for the node. */
+async function reserved(node) {
+  if (node.relays.length === 0)
+    await new Promise((resolve) => node.addEventListener('relay:reserved', resolve, { once: true }))
+}
+
+function queue() {
+  const items = []
+  const takers = []
+  return {
+    put: (item) => (takers.length > 0 ? takers.shift()(item) : items.push(item)),
+    take: () => (items.length > 0 ? items.shift() : new Promise((resolve) => takers.push(resolve))),
   }
 }
 
