@@ -327,7 +327,7 @@ export class FullNode extends NodeImpl implements PeerNode {
         const connection = this.connectionOf(body.number())
         if (connection === undefined) break
         if (kind === 81) emit(this, 'connection:upgraded', connection)
-        else emit(this, 'upgrade:failed', { connection, ...upgradeFailure(body) })
+        else emit(this, 'upgrade:failed', { peer: connection.peer, connection, ...upgradeFailure(body) })
       }
     }
   }

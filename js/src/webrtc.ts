@@ -9,7 +9,7 @@ import { isDirect } from './host/webrtc/direct.js'
 import { BorrowedRtc } from './host/webrtc/lend.js'
 import { canConnect, PageRtc } from './host/webrtc/peers.js'
 import { ANSWER, type IceOptions, OFFER, type Rtc } from './host/webrtc/rtc.js'
-import type { Connection } from './types.js'
+import type { Connection, PeerId } from './types.js'
 
 /** How a node uses WebRTC. */
 export interface WebRtcOptions extends IceOptions {
@@ -30,7 +30,12 @@ export interface WebRtcEvents {
    * No direct connection came up beside one through a relay, which stays; it is tried
    * again after so many milliseconds.
    */
-  'upgrade:failed': { readonly connection: Connection; readonly error: PolypeerError; readonly after: number }
+  'upgrade:failed': {
+    readonly peer: PeerId
+    readonly connection: Connection
+    readonly error: PolypeerError
+    readonly after: number
+  }
 }
 
 /** The address to listen on for WebRTC connections through relays. */

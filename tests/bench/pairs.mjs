@@ -48,6 +48,17 @@ export const pairs = [
     bytes: 32 * MiB,
     trials: ['upload', 'download', 'load'],
   },
+  {
+    name: 'Chromium to Chromium, WebRTC',
+    ours: 'polypeer',
+    theirs: 'js',
+    peer: 'js-libp2p',
+    // Where the pages of either meet.
+    relay: 'polypeer-native',
+    transport: 'ws',
+    bytes: 64 * MiB,
+    trials: ['first', 'upload', 'download'],
+  },
 ]
 
 /** What a row says, in the order of the rows. */
@@ -63,5 +74,6 @@ export const figures = {
   handshakes: { name: 'connections, 16 peers at a time', unit: '1/s', more: true },
   idle: { name: 'memory of an idle connection', unit: 'KiB' },
   flood: { name: 'slowest dial beside 2,000 slow handshakes', unit: 'ms' },
+  first: { name: 'from dial to the first byte and back', unit: 'ms' },
   load: { name: 'from page load to connected', unit: 'ms' },
 }

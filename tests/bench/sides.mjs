@@ -15,6 +15,7 @@ for (const name of ['polypeer-node', 'js-node']) {
 
 /** Both sides of a pair, ours first. */
 export async function startSides(pair) {
+  if (pair.relay) return startTwoPages(pair)
   return pair.listener ? startPages(pair) : Promise.all([pair.ours, pair.theirs].map(startProcess(pair)))
 }
 
@@ -54,6 +55,38 @@ async function startPages(pair) {
         await theirs.close()
         await browser.close()
         await listener.close()
+      },
+    },
+  ]
+}
+
+/** Two pages on each side, one of which listens behind the relay. */
+async function startTwoPages(pair) {
+  const relay = await listen(pair.relay, pair.transport, { command: 'relay' })
+  const browser = await launch()
+  const sides = []
+  for (const name of [pair.ours, pair.theirs]) {
+    const [listener, dialer] = [await openPage(browser, name, 'page'), await openPage(browser, name, 'page')]
+    const places = ['/webrtc', `${relay.address}/p2p-circuit`]
+    const address = await listener.run('listen', places, '/p2p-circuit/webrtc/p2p/')
+    sides.push({
+      pid: relay.pid,
+      ask: (command, options) => dialer.run(command, address, options),
+      async close() {
+        await listener.close()
+        await dialer.close()
+      },
+    })
+  }
+  const [ours, theirs] = sides
+  return [
+    ours,
+    {
+      ...theirs,
+      async close() {
+        await theirs.close()
+        await browser.close()
+        await relay.close()
       },
     },
   ]

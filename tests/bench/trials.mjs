@@ -87,6 +87,13 @@ export const trials = {
       }
     },
   },
+  first: {
+    yields: ['first'],
+    async run({ side }) {
+      const { milliseconds } = await side.ask('firstByte')
+      return { first: milliseconds }
+    },
+  },
   load: {
     yields: ['load'],
     run: async ({ side }) => ({ load: await side.load() }),

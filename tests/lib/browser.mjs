@@ -20,6 +20,9 @@ export async function launch() {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      // Two pages of one machine find each other without multicast names.
+      '--disable-features=WebRtcHideLocalIpsWithMdns',
+      '--allow-loopback-in-peer-connection',
     ],
   })
 }
@@ -45,9 +48,12 @@ export async function bundlePage(entry, { alias = {} } = {}) {
 const tests = fileURLToPath(new URL('..', import.meta.url))
 const wasm = join(tests, '../js/generated/core_bg.wasm')
 
-/** Serves a page that is bundled from `entry` with the adapter of `peer` ("js" or "polypeer"). */
-export async function servePage(peer, entry) {
-  const adapter = join(tests, 'peers', { js: 'js', polypeer: 'polypeer-node' }[peer], 'adapter.mjs')
+/**
+ * Serves a page that is bundled from `entry` with the adapter of `peer` ("js" or
+ * "polypeer"): the module `adapter`, or `page` for one with relays and WebRTC.
+ */
+export async function servePage(peer, entry, module = 'adapter') {
+  const adapter = join(tests, 'peers', { js: 'js', polypeer: 'polypeer-node' }[peer], `${module}.mjs`)
   const bundle = await bundlePage(entry, { alias: { adapter } })
   if (peer === 'polypeer') {
     // Where a bundler that knows no assets leaves the package looking for its module.
@@ -68,8 +74,8 @@ export async function servePage(peer, entry) {
  * Opens a page with the test peer of `peer`. `run` calls one of the functions of
  * peers/browser/page.mjs there; `close` closes all that belongs to it.
  */
-export async function openPage(browser, peer) {
-  const served = await servePage(peer, join(tests, 'peers/browser/page.mjs'))
+export async function openPage(browser, peer, module) {
+  const served = await servePage(peer, join(tests, 'peers/browser/page.mjs'), module)
   const page = await browser.newPage()
   const errors = []
   page.on('pageerror', (error) => errors.push(error.message))

@@ -43,6 +43,7 @@ impl Channel {
             config.max_frame = config.max_frame.min(crate::webrtc::MAX_FRAME);
             config.max_outbound_streams =
                 config.max_outbound_streams.min(crate::webrtc::MAX_CHANNELS);
+            config.min_round_trip = crate::webrtc::MIN_ROUND_TRIP;
         }
         config
     }

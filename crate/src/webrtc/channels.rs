@@ -19,10 +19,14 @@ use super::record::{self, Kind, REMOTE};
 /// 1024 for both sides. Opening more streams is refused.
 pub const MAX_CHANNELS: usize = 200;
 /// Bytes of a stream that its reader has not made room for, from a remote that
-/// knows no windows; the stream is reset when there would be more.
-pub const MAX_WAITING: usize = 4 * 1024 * 1024;
+/// knows no windows; the stream is reset when there would be more. An echo of as much
+/// as js-libp2p sends without a pause has to fit.
+pub const MAX_WAITING: usize = 12 * 1024 * 1024;
 /// As [`MAX_WAITING`], for all streams of a connection.
 pub const MAX_WAITING_IN_ALL: usize = 16 * 1024 * 1024;
+/// What a round trip of data takes at least: what ICE measures is ahead of the data
+/// that waits in both stacks and in the turns of a busy page.
+pub(crate) const MIN_ROUND_TRIP: Duration = Duration::from_millis(150);
 /// Finished channels that wait for the remote's last word; the oldest is closed
 /// without it when there would be more.
 pub const MAX_LINGERING: usize = 128;

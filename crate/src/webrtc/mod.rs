@@ -31,7 +31,7 @@ mod tests;
 pub use channels::{MAX_CHANNELS, MAX_LINGERING, MAX_WAITING, MAX_WAITING_IN_ALL};
 pub use message::MAX_MESSAGE;
 
-pub(crate) use channels::{Channels, MAX_FRAME};
+pub(crate) use channels::{Channels, MAX_FRAME, MIN_ROUND_TRIP};
 pub(crate) use handshake::Handshake;
 
 /// What the prologue of WebRTC direct's Noise handshake begins with.

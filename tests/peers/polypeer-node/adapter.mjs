@@ -1,20 +1,33 @@
 // The npm package behind the adapter of ../shared/protocols.mjs, in Node and in a page.
 import { createNode } from 'polypeer'
 
-export async function makePeer({ listen = [] } = {}) {
-  const node = await createNode({ listen })
+export async function makePeer({ listen = [], webrtc } = {}) {
+  const node = await createNode({ listen, webrtc })
   let connection
-  const identified = new Promise((resolve) => {
-    node.addEventListener('peer:identify', ({ detail }) => resolve(detail), { once: true })
+  /** By PeerId: a relay on the way is identified too. */
+  const identified = new Map()
+  let onIdentified = () => {}
+  node.addEventListener('peer:identify', ({ detail }) => {
+    identified.set(detail.peer, detail)
+    onIdentified()
   })
   return {
     peerId: node.peerId,
-    addresses: node.addresses,
+    get addresses() {
+      return node.addresses
+    },
     async connect(address) {
       connection = await node.dial(address)
       return connection.peer
     },
-    identify: () => identified,
+    async identify() {
+      while (!identified.has(connection.peer)) {
+        await new Promise((resolve) => {
+          onIdentified = resolve
+        })
+      }
+      return identified.get(connection.peer)
+    },
     ping: () => connection.ping(),
     open: async (protocol) => adapt(await connection.openStream(protocol)),
     handle: (protocol, handler) => node.handle(protocol, (stream) => handler(adapt(stream))),

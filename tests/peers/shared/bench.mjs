@@ -95,3 +95,20 @@ export async function handshakes(makePeer, address, { count }) {
     await peer.close()
   }
 }
+
+/** How long it takes from a dial to the first byte that has gone there and back, with a peer that is new. */
+export async function firstByte(makePeer, address) {
+  const peer = await makePeer()
+  try {
+    const start = performance.now()
+    await peer.connect(address)
+    const stream = await peer.open(echo)
+    await stream.write(new Uint8Array([1]))
+    await stream.read()
+    const milliseconds = performance.now() - start
+    await stream.closeWrite()
+    return { ok: true, milliseconds }
+  } finally {
+    await peer.close()
+  }
+}

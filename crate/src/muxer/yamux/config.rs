@@ -38,6 +38,10 @@ pub struct Config {
     /// The largest receive window in bytes that a stream can grow to. At least
     /// [`INITIAL_WINDOW`], at most 1 GiB. Default 16 MiB: 1.3 Gbit/s at 100 ms.
     pub max_stream_window: u32,
+    /// A window of which half is used up in less than two round trips grows; round
+    /// trips are taken to last this long at least. Default zero: what pings say. More
+    /// where these say too little, as what is measured does not wait behind the data.
+    pub min_round_trip: Duration,
     /// Window in bytes that all streams together may have beyond the initial
     /// one of each. Default 16 MiB.
     pub window_budget: usize,
@@ -75,6 +79,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_stream_window: 16 * 1024 * 1024,
+            min_round_trip: Duration::ZERO,
             window_budget: 16 * 1024 * 1024,
             max_unread: 32 * 1024 * 1024,
             send_buffer: 256 * 1024,

@@ -54,7 +54,11 @@ impl State {
     pub(super) fn tune_window(&mut self, session: &mut Session) {
         let (now, used) = (session.now, session.now.since(self.window_since));
         self.window_since = now;
-        let Some(rtt) = session.ping.rtt() else { return };
+        let least = session.config.min_round_trip;
+        let Some(rtt) = session.ping.rtt().or(Some(least).filter(|least| !least.is_zero())) else {
+            return;
+        };
+        let rtt = rtt.max(least);
         let (lent, budget) = (&mut session.lent, session.config.window_budget);
         let left = u32::try_from(budget.saturating_sub(lent.bytes)).unwrap_or(u32::MAX);
         let more_than = |share: usize, window: u32| (window - INITIAL_WINDOW) as usize > share;

@@ -5,9 +5,9 @@ import type { Link, LinkEvents } from '../../host.js'
 import { CLOSE, HANDSHAKE, MESSAGE, OPEN, PING, REMOTE, RecordReader, records } from './records.js'
 
 /** Bytes that may wait in all channels together before no more is given to them. */
-const HIGH_WATER_BYTES = 1024 * 1024
+const HIGH_WATER_BYTES = 2 * 1024 * 1024
 /** A channel with less than this waiting asks for more. */
-const LOW_WATER_BYTES = 256 * 1024
+const LOW_WATER_BYTES = 512 * 1024
 /** Many channels may each hold too little to say so: how often to ask them, in milliseconds. */
 const POLL_MS = 10
 /** What may come before the core knows the connection, in bytes. */

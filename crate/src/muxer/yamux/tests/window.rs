@@ -55,6 +55,18 @@ fn the_window_does_not_grow_for_a_slow_reader_or_sender() {
 }
 
 #[test]
+fn the_window_fits_the_least_round_trip_that_the_host_knows_of() {
+    let min_round_trip = Duration::from_millis(50);
+    let mut pair = Pair::new(Config { min_round_trip, ..Config::default() }, 1);
+    pair.delay = Duration::from_millis(5);
+    pair.budget = 5_000;
+    let id = pair.open();
+    bulk(&mut pair, &[id], 3000);
+    // Half of it lasts two such round trips at 5,000 bytes a millisecond.
+    assert_eq!(pair.stream(SERVER, id).receive_window(), 1 << 20);
+}
+
+#[test]
 fn all_windows_share_one_budget() {
     let budget = 1024 * 1024;
     let mut pair = Pair::new(Config { window_budget: budget, ..Config::default() }, 1);

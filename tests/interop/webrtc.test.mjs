@@ -1,0 +1,42 @@
+// Pages of js-libp2p and of the npm package to each other, through relays.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { launch, openPage } from '../lib/browser.mjs'
+import { failures, listen, missing, peers } from '../lib/peers.mjs'
+
+const agents = { js: peers['js-node'].agent, polypeer: peers['polypeer-native'].agent }
+/** Who listens and who dials, one of them ours. */
+const pairs = [
+  ['polypeer', 'polypeer'],
+  ['polypeer', 'js'],
+  ['js', 'polypeer'],
+]
+
+let browser
+before(async () => {
+  browser = await launch()
+})
+after(() => browser?.close())
+
+for (const relay of ['polypeer-native', 'js-node', 'go']) {
+  describe(`through the relay of ${relay}`, { skip: missing(relay) }, () => {
+    let place
+    before(async () => {
+      place = await listen(relay, 'ws', { command: 'relay' })
+    })
+    after(() => place?.close())
+    for (const [listener, dialer] of pairs) {
+      test(`a page of ${dialer} dials one of ${listener}`, { timeout: 180_000 }, async () => {
+        const pages = [await openPage(browser, listener, 'page'), await openPage(browser, dialer, 'page')]
+        try {
+          const places = ['/webrtc', `${place.address}/p2p-circuit`]
+          const address = await pages[0].run('listen', places, '/p2p-circuit/webrtc/p2p/')
+          const report = await pages[1].run('dial', address, { agent: agents[listener] })
+          assert.deepEqual(failures(report), [])
+        } finally {
+          for (const page of pages) await page.close()
+        }
+      })
+    }
+  })
+}
