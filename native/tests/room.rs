@@ -8,8 +8,8 @@ use polypeer::facade::platform::Io;
 use polypeer::wire::varint;
 use polypeer::{Keypair, PeerId, Rng};
 use polypeer_native::service::room::{
-    BURST, COUNT_PAUSE, MAX_MEMBERS, MAX_MEMBERS_PER_PEER, MAX_MESSAGE, MAX_TOLD, MAX_WAITING, REFILL,
-    Room, RoomError,
+    BURST, COUNT_PAUSE, MAX_MEMBERS, MAX_MEMBERS_PER_PEER, MAX_MESSAGE, MAX_TOLD, MAX_WAITING,
+    REFILL, Room, RoomError,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;

@@ -19,6 +19,8 @@ use crate::node::{
 };
 use crate::protocols::Protocol;
 use crate::protocols::identify::Info;
+#[cfg(feature = "kad")]
+use crate::protocols::kad::QueryId;
 use crate::rng::Rng;
 use crate::swarm::DialOptions;
 use crate::time::Instant;
@@ -69,12 +71,20 @@ pub(super) enum Command {
         reply: oneshot::Sender<Info>,
     },
     Close(oneshot::Sender<()>),
-    #[cfg(any(feature = "addresses", feature = "service", feature = "store"))]
+    #[cfg(feature = "kad")]
+    Query {
+        begin: super::routing::Begin,
+        sender: mpsc::UnboundedSender<crate::protocols::kad::QueryEvent>,
+        reply: oneshot::Sender<Result<QueryId, crate::protocols::kad::QueryError>>,
+    },
+    #[cfg(feature = "kad")]
+    CancelQuery(QueryId),
+    #[cfg(any(feature = "addresses", feature = "kad", feature = "service", feature = "store"))]
     With(Action),
 }
 
 /// Something to do with the node itself.
-#[cfg(any(feature = "addresses", feature = "service", feature = "store"))]
+#[cfg(any(feature = "addresses", feature = "kad", feature = "service", feature = "store"))]
 type Action = Box<dyn FnOnce(&mut Node, Instant) + Send>;
 
 /// Comes at once; the dial is taken back when it is dropped.
@@ -128,6 +138,8 @@ pub(super) struct Brain {
     dials: BTreeMap<DialId, oneshot::Sender<Result<Connection, DialError>>>,
     pings: BTreeMap<PingId, oneshot::Sender<Pong>>,
     identifies: Vec<(ConnectionId, oneshot::Sender<Info>)>,
+    #[cfg(feature = "kad")]
+    pub(super) queries: super::routing::Queries,
     handlers: BTreeMap<Name, Handler>,
     subscribers: Vec<mpsc::Sender<Event>>,
     sleep: Option<(Instant, BoxFuture<'static, ()>)>,
@@ -162,6 +174,8 @@ impl Brain {
             dials: BTreeMap::new(),
             pings: BTreeMap::new(),
             identifies: Vec::new(),
+            #[cfg(feature = "kad")]
+            queries: super::routing::Queries::new(),
             handlers: BTreeMap::new(),
             subscribers: Vec::new(),
             sleep: None,
@@ -458,6 +472,8 @@ impl Brain {
                     }
                 }
             }
+            #[cfg(feature = "kad")]
+            Event::Dht { .. } => self.on_query(&event),
             _ => {}
         }
         self.subscribers.retain_mut(|subscriber| match subscriber.try_send(event.clone()) {
@@ -534,8 +550,26 @@ impl Brain {
                 // Dropping the reply tells that the connection is gone.
                 None => {}
             },
-            #[cfg(any(feature = "addresses", feature = "service", feature = "store"))]
+            #[cfg(any(
+                feature = "addresses",
+                feature = "kad",
+                feature = "service",
+                feature = "store"
+            ))]
             Command::With(action) => action(&mut self.node, now),
+            #[cfg(feature = "kad")]
+            Command::Query { begin, sender, reply } => {
+                let begun = begin(&mut self.node, now);
+                if let Ok(query) = begun {
+                    self.queries.insert(query, sender);
+                }
+                let _ = reply.send(begun);
+            }
+            #[cfg(feature = "kad")]
+            Command::CancelQuery(query) => {
+                self.queries.remove(&query);
+                self.node.cancel_query(now, query);
+            }
             Command::Close(reply) => {
                 self.closing.get_or_insert_default().push(reply);
                 for (_, addresses) in self.listeners.drain(..) {

@@ -23,6 +23,8 @@ mod punching;
 mod reaching;
 #[cfg(feature = "relay")]
 mod relaying;
+#[cfg(feature = "kad")]
+mod routing;
 #[cfg(feature = "service")]
 mod serving;
 mod shared;
@@ -51,6 +53,8 @@ pub use error::{NodeClosed, OpenError};
 #[cfg(feature = "limits")]
 pub use limiting::Filters;
 pub use platform::{BoxFuture, Io, Link, Listener, MaybeSend, Platform, TransportError};
+#[cfg(feature = "kad")]
+pub use routing::{Dht, DhtError, Query};
 #[cfg(feature = "service")]
 pub use serving::{ServiceHandle, ServiceSendError};
 #[cfg(feature = "store")]
@@ -241,7 +245,7 @@ impl Node {
     }
 
     /// Does something with the brain itself and returns what came of it.
-    #[cfg(any(feature = "addresses", feature = "service", feature = "store"))]
+    #[cfg(any(feature = "addresses", feature = "kad", feature = "service", feature = "store"))]
     async fn with<T: Send + 'static>(
         &self,
         action: impl FnOnce(&mut crate::node::Node, crate::Instant) -> T + Send + 'static,
