@@ -162,7 +162,7 @@ export class Engine {
   attach(connection: ConnectionId, link: Link): void {
     this.#wires.set(connection, { link, paused: false })
     link.start({
-      data: (bytes) => this.#receive(connection, bytes),
+      data: (bytes, head) => this.#receive(connection, bytes, head),
       drain: () => {
         this.#flush(connection)
         this.turn()
@@ -171,10 +171,15 @@ export class Engine {
     })
   }
 
-  #receive(connection: ConnectionId, bytes: Uint8Array): void {
+  #receive(connection: ConnectionId, bytes: Uint8Array, head?: Uint8Array): void {
     const wire = this.#wires.get(connection)
     if (wire === undefined) return
     const { raw } = this.core
+    // Pieces of a pipe need no turn each.
+    if (head !== undefined) {
+      this.core.put(head)
+      raw.receive(now(), connection, head.length)
+    }
     for (let at = 0; at < bytes.length; at += INPUT_BYTES) {
       const piece = bytes.length <= INPUT_BYTES ? bytes : bytes.subarray(at, at + INPUT_BYTES)
       this.core.put(piece)

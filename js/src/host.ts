@@ -4,8 +4,8 @@ import type { ConnectionId, VerifyRequest } from './core.js'
 
 /** What a link tells of itself, called at most once a turn of the event loop each. */
 export interface LinkEvents {
-  /** Bytes came. They may be changed and are not kept. */
-  data(bytes: Uint8Array): void
+  /** Bytes came, behind a `head` if there is one. They may be changed and are not kept. */
+  data(bytes: Uint8Array, head?: Uint8Array): void
   /** There is room again after {@link Link.ready} was false. */
   drain(): void
   /** The link is over; nothing follows. */

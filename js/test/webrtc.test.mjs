@@ -16,7 +16,7 @@ const blockUdp = () => {
   }
 }
 
-describe('WebRTC between pages', { timeout: 300_000 }, () => {
+describe('WebRTC between pages', { timeout: 900_000 }, () => {
   let site
   let relay
   const opened = []

@@ -31,7 +31,12 @@ type Tell =
       readonly client: Uint8Array
       readonly server: Uint8Array
     }
-  | { readonly say: 'data'; readonly id: number; readonly bytes: Uint8Array }
+  | {
+      readonly say: 'data'
+      readonly id: number
+      readonly bytes: Uint8Array
+      readonly head: Uint8Array | undefined
+    }
   | { readonly say: 'took'; readonly id: number; readonly count: number }
   | { readonly say: 'end'; readonly id: number; readonly reason: string | undefined }
   | { readonly say: 'gone' }
@@ -94,7 +99,11 @@ function lend(port: MessagePort, options: IceOptions): () => void {
   const start = (id: number, link: Link): void => {
     links.set(id, link)
     link.start({
-      data: (bytes) => tell({ say: 'data', id, bytes }, bytes),
+      data: (part, head) => {
+        // Where it is part of a message the rest is still needed here.
+        const bytes = part.length === part.buffer.byteLength ? part : part.slice()
+        tell({ say: 'data', id, bytes, head }, bytes)
+      },
       drain: () => took(id),
       end: (error) => {
         links.delete(id)
@@ -271,7 +280,7 @@ export class BorrowedRtc implements Rtc {
         break
       }
       case 'data':
-        this.#links.get(id)?.onData(message.bytes)
+        this.#links.get(id)?.onData(message.bytes, message.head)
         break
       case 'took':
         this.#links.get(id)?.onTook(message.count)
@@ -324,7 +333,7 @@ class BorrowedLink implements Link {
   readonly remote: string
   readonly #owner: Owner
   #events: LinkEvents | undefined
-  #early: Uint8Array[] = []
+  #early: [Uint8Array, Uint8Array | undefined][] = []
   #ended: { readonly error: Error | undefined } | undefined
   /** Bytes that the page has not taken. */
   #onTheWay = 0
@@ -342,7 +351,7 @@ class BorrowedLink implements Link {
     this.#events = events
     const early = this.#early
     this.#early = []
-    for (const bytes of early) events.data(bytes)
+    for (const [bytes, head] of early) events.data(bytes, head)
     if (this.#ended !== undefined) this.onEnd(this.#ended.error)
   }
 
@@ -370,9 +379,9 @@ class BorrowedLink implements Link {
     this.#owner.forget()
   }
 
-  onData(bytes: Uint8Array): void {
-    if (this.#events === undefined) this.#early.push(bytes)
-    else this.#events.data(bytes)
+  onData(bytes: Uint8Array, head: Uint8Array | undefined): void {
+    if (this.#events === undefined) this.#early.push([bytes, head])
+    else this.#events.data(bytes, head)
   }
 
   onTook(count: number): void {

@@ -24,24 +24,23 @@ export interface PipeRecord {
   readonly body: Uint8Array
 }
 
-/** One record, or, if the body is long, several of a part each. */
-export function* records(
+/** The heads of the records that bring `length` bytes, each with where its body starts and ends. */
+export function* heads(
   kind: number,
   channel: number,
-  body: Uint8Array,
-): Generator<Uint8Array<ArrayBuffer>> {
-  let at = 0
+  length: number,
+): Generator<readonly [head: Uint8Array<ArrayBuffer>, start: number, end: number]> {
+  let start = 0
   do {
-    const part = body.subarray(at, at + MAX_BODY_BYTES)
-    const record = new Uint8Array(HEAD_BYTES + part.length)
-    const view = new DataView(record.buffer)
+    const end = Math.min(start + MAX_BODY_BYTES, length)
+    const head = new Uint8Array(HEAD_BYTES)
+    const view = new DataView(head.buffer)
     view.setUint8(0, kind)
     view.setUint32(1, channel, true)
-    view.setUint16(5, part.length, true)
-    record.set(part, HEAD_BYTES)
-    yield record
-    at += MAX_BODY_BYTES
-  } while (at < body.length)
+    view.setUint16(5, end - start, true)
+    yield [head, start, end]
+    start = end
+  } while (start < length)
 }
 
 /** Takes records out of bytes that come in pieces of any size. */
