@@ -1,12 +1,17 @@
-// Every listener against every dialer, over TCP and WebSocket, where one side is ours.
+// Every listener against every dialer that speaks a transport, where one side is ours.
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { ask, failures, listen, missing, peers } from '../lib/peers.mjs'
 
-const names = Object.keys(peers)
 const isOurs = (name) => name.startsWith('polypeer')
+const all = Object.keys(peers)
+const transports = {
+  tcp: all,
+  ws: all,
+  'webrtc-direct': ['go', 'polypeer-native'],
+}
 
-for (const transport of ['tcp', 'ws']) {
+for (const [transport, names] of Object.entries(transports)) {
   for (const listener of names) {
     describe(`${listener} listens on ${transport}`, { skip: missing(listener) }, () => {
       let listening

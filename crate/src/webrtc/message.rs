@@ -9,8 +9,13 @@ use super::record::{self, Kind};
 /// carry.
 pub const MAX_MESSAGE: usize = 16 * 1024;
 
-/// Bytes that a message adds to its data, with the record's head, at most.
+/// Bytes that a message adds to its data, with the records' heads, at most.
 pub(super) const OVERHEAD: usize = 32;
+
+/// A longer message is sent in two: its length and the rest. go-libp2p reads what a
+/// message begins with into a buffer of so many bytes, and sends all of its own in
+/// two; any receiver sees but a stream of bytes.
+const WHOLE: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flag {
@@ -64,8 +69,15 @@ impl<'a> Message<'a> {
         let length = self.flag.map_or(0, |flag| number(flag as u32))
             + self.credit.map_or(0, number)
             + if data == 0 { 0 } else { number(data as u32) + data };
-        record::head(out, Kind::Message, channel, varint::len(length as u64) + length);
-        varint::encode(length as u64, out);
+        let prefix = varint::len(length as u64);
+        if prefix + length > WHOLE {
+            record::head(out, Kind::Message, channel, prefix);
+            varint::encode(length as u64, out);
+            record::head(out, Kind::Message, channel, length);
+        } else {
+            record::head(out, Kind::Message, channel, prefix + length);
+            varint::encode(length as u64, out);
+        }
         let mut fields = Writer(out);
         if let Some(flag) = self.flag {
             fields.number(1, flag as u64);

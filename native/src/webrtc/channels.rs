@@ -247,7 +247,7 @@ impl Channels {
         self.channels.entry(id).or_insert(None);
         if self.channels.len() > MAX_CHANNELS {
             self.lost.get_or_insert_with(|| "the remote opens too many channels".into());
-        } else if self.channels.len().saturating_sub(self.ours()) > MAX_REMOTE {
+        } else if self.channels.len().saturating_sub(1 + self.ours()) > MAX_REMOTE {
             self.reset(id);
         }
     }
@@ -414,9 +414,35 @@ impl Channels {
     pub(super) fn ids_used(&self) -> usize {
         usize::from(self.next / 2)
     }
+
+    pub(super) fn open_foreign(&mut self, count: u16) {
+        let (_, association) = self.association.as_mut().unwrap();
+        for id in (2..).step_by(2).take(usize::from(count)) {
+            // The first ones may be open already.
+            if let Ok(mut stream) = association.open_stream(id, Kind::Binary) {
+                stream.write_with_ppi(&dcep::OPEN, Kind::Dcep).unwrap();
+            }
+        }
+    }
 }
 
 /// Whether the first chunk of a packet is DATA (RFC 9260 section 3).
 fn carries_message(packet: &[u8]) -> bool {
     packet.get(12) == Some(&0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_that_heeds_no_refusal_is_left() {
+        let mut channels = Channels::new(false);
+        for id in 1..=MAX_CHANNELS as u16 {
+            channels.on_opened(id);
+        }
+        assert_eq!(channels.lost(), None);
+        channels.on_opened(MAX_CHANNELS as u16 + 1);
+        assert!(channels.lost().is_some());
+    }
 }

@@ -350,6 +350,14 @@ impl Session {
         self.finish(End::ByUs);
     }
 
+    /// Opens `count` channels, whatever is agreed on.
+    #[cfg(test)]
+    pub(crate) fn open_foreign(&mut self, count: u16) {
+        if let Some(channels) = &mut self.channels {
+            channels.open_foreign(count);
+        }
+    }
+
     /// How many ids the channels that we have opened have used.
     #[cfg(test)]
     pub(crate) fn ids_used(&self) -> usize {

@@ -190,3 +190,83 @@ impl Strangers {
         Some(credentials)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ufrag::Version;
+    use super::*;
+
+    /// What a dialer with `number` begins with.
+    fn check(number: u32) -> Vec<u8> {
+        let mut random = [0; 64];
+        random[..4].copy_from_slice(&number.to_le_bytes());
+        let credentials = Credentials::new(Version::V2, &random);
+        stun::request([1; 12], &credentials.username(), &credentials.listener, true, [2; 8])
+    }
+
+    const HELLO: [u8; 2] = [HANDSHAKE_RECORD, 0xfe];
+
+    fn at(ip: u32, port: u16) -> SocketAddr {
+        (std::net::Ipv4Addr::from(0xc000_0200 + ip), port).into()
+    }
+
+    #[test]
+    fn strangers_are_answered_and_few_are_remembered() {
+        let (sender, _arrivals) = mpsc::channel(MAX_ARRIVALS);
+        let mut sorter = Sorter::new(sender);
+        // One address is remembered for so many ports, the latest.
+        for port in 1..=100 {
+            let answer = sorter.sort(at(0, port), &check(1)).unwrap();
+            assert!(Message::parse(&answer).is_some());
+        }
+        assert_eq!(sorter.strangers.known.len(), MAX_STRANGERS_PER_ADDRESS);
+        assert!(sorter.strangers.known.contains_key(&at(0, 100)));
+        // And not more than so many of all addresses.
+        for ip in 1..=2000 {
+            assert!(sorter.sort(at(ip, 1), &check(ip)).is_some());
+        }
+        assert_eq!(sorter.strangers.known.len(), MAX_STRANGERS);
+        assert_eq!(sorter.strangers.ages.len(), MAX_STRANGERS);
+        assert!(!sorter.strangers.known.contains_key(&at(0, 100)));
+        // Who asks again is still one.
+        sorter.sort(at(2000, 1), &check(5));
+        assert_eq!(sorter.strangers.ages.len(), MAX_STRANGERS);
+    }
+
+    #[test]
+    fn only_those_who_asked_arrive_and_no_more_than_are_taken_up() {
+        let (sender, mut arrivals) = mpsc::channel(MAX_ARRIVALS);
+        let mut sorter = Sorter::new(sender);
+        assert_eq!(sorter.sort(at(1, 1), &HELLO), None);
+        assert!(arrivals.try_recv().is_err());
+        for ip in 0..200 {
+            sorter.sort(at(ip, 1), &check(ip));
+            sorter.sort(at(ip, 1), &HELLO);
+        }
+        assert_eq!(sorter.known.len(), MAX_ARRIVALS);
+        let mut first = arrivals.try_recv().unwrap();
+        assert_eq!((first.remote, first.inbox.try_recv()), (at(0, 1), Ok(HELLO.to_vec())));
+        // There is room for one that had none, and one that is gone is forgotten.
+        drop(first);
+        sorter.sort(at(199, 1), &HELLO);
+        assert_eq!(sorter.known.len(), MAX_ARRIVALS);
+        assert!(!sorter.known.contains_key(&at(0, 1)));
+    }
+
+    #[test]
+    fn what_nobody_takes_up_is_lost() {
+        let (sender, mut arrivals) = mpsc::channel(MAX_ARRIVALS);
+        let mut sorter = Sorter::new(sender);
+        sorter.sort(at(1, 1), &check(1));
+        sorter.sort(at(1, 1), &HELLO);
+        let arrival = arrivals.try_recv().unwrap();
+        for _ in 0..1000 {
+            assert_eq!(sorter.sort(at(1, 1), &[23; 1200]), None);
+        }
+        assert_eq!(arrival.inbox.len(), MAX_QUEUED);
+        // The listener is gone: nobody new, and those who are there stay.
+        drop(arrivals);
+        assert_eq!(sorter.sort(at(2, 1), &check(2)), None);
+        assert!(sorter.known.contains_key(&at(1, 1)));
+    }
+}

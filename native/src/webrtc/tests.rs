@@ -31,6 +31,8 @@ pub(super) struct Wire {
     reading: [bool; 2],
     pub(super) got: [Vec<Record>; 2],
     sent: u64,
+    /// Of a datagram: without headers, what Ethernet carries.
+    longest: usize,
 }
 
 fn identity() -> Identity {
@@ -67,6 +69,7 @@ impl Wire {
             reading: [true; 2],
             got: Default::default(),
             sent: 0,
+            longest: 1500 - 48,
         }
     }
 
@@ -108,7 +111,7 @@ impl Wire {
 
     fn send(&mut self, end: usize) {
         while let Some(datagram) = self.ends[end].poll_datagram(self.now) {
-            assert!(datagram.len() <= 1500 - 48, "{}", datagram.len());
+            assert!(datagram.len() <= self.longest, "{}", datagram.len());
             self.sent += 1;
             // Spread without a pattern that a protocol could fall into step with.
             let lost = self.lossy.is_some_and(|of| {
@@ -333,6 +336,18 @@ fn channels_have_limits() {
     wire.run(|wire| wire.flying.iter().all(VecDeque::is_empty));
     wire.write(DIALER, OPEN, 601, &[]);
     assert!(wire.run(|wire| wire.got[LISTENER].contains(&record(OPEN, REMOTE + 511, &[]))));
+}
+
+#[test]
+fn a_remote_that_opens_without_end_is_refused() {
+    let mut wire = Wire::open(Version::V2);
+    // All that are refused at once are named in one packet.
+    wire.longest = 4096;
+    wire.ends[DIALER].open_foreign(2000);
+    assert!(wire.run(|wire| wire.got[LISTENER].len() >= 1024));
+    wire.run(|wire| wire.flying.iter().all(VecDeque::is_empty));
+    let opened = wire.got[LISTENER].iter().filter(|record| record.0 == OPEN).count();
+    assert_eq!((opened, wire.ends[LISTENER].end()), (1024, None));
 }
 
 #[test]

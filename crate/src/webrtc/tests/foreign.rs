@@ -74,13 +74,21 @@ impl Remote {
         while self.connection.transmit(self.now, &mut pipe, 65_536) > 0 {}
         let mut rest = &pipe[..];
         let records = core::iter::from_fn(|| record::read(&mut rest));
+        let mut begun = Vec::new();
         records
             .filter_map(|(kind, channel, body)| match kind {
                 Kind::Open => Some(Said::Open(channel)),
                 Kind::Close => Some(Said::Close(channel)),
                 Kind::Ping => None,
                 Kind::Message => {
-                    let (length, used) = varint::decode(body).unwrap().unwrap();
+                    // What go-libp2p has room for before it knows the length.
+                    assert!(body.len() <= 4096 || !begun.is_empty());
+                    begun.extend_from_slice(body);
+                    let (length, used) = varint::decode(&begun).unwrap().unwrap();
+                    if begun.len() - used < length as usize {
+                        return None;
+                    }
+                    let body = core::mem::take(&mut begun);
                     assert_eq!(length as usize, body.len() - used);
                     let (mut flag, mut data) = (None, Vec::new());
                     for field in crate::wire::protobuf::Reader(&body[used..]) {

@@ -61,6 +61,7 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             let address = match option("--transport").unwrap_or("tcp") {
                 "tcp" => "/ip4/127.0.0.1/tcp/0",
                 "ws" => "/ip4/127.0.0.1/tcp/0/ws",
+                "webrtc-direct" => "/ip4/127.0.0.1/udp/0/webrtc-direct",
                 other => return Err(format!("no such transport: {other}").into()),
             };
             let node = start();
