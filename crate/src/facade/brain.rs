@@ -346,6 +346,10 @@ impl Brain {
                 Output::Dial { connection, address } => {
                     self.attempt(connection, self.platform.dial(address));
                 }
+                #[cfg(feature = "autonat")]
+                Output::DialBack { connection, address } => {
+                    self.attempt(connection, self.platform.dial_anew(address));
+                }
                 #[cfg(feature = "dcutr")]
                 Output::Punch { connection, address } => {
                     self.attempt(connection, self.platform.punch(address));
@@ -578,6 +582,8 @@ impl Brain {
                 for dial in self.dials.keys().copied().collect::<Vec<_>>() {
                     self.node.cancel_dial(now, dial);
                 }
+                #[cfg(feature = "autonat")]
+                self.node.end_dial_backs();
                 self.tasks.keys().for_each(|id| self.node.close(*id));
             }
         }

@@ -72,6 +72,13 @@ pub trait Platform: Send + Sync + 'static {
     /// Dropping the future gives the dial up. The host sets a time limit.
     fn dial(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>>;
 
+    /// As [`dial`](Self::dial), but never from a port that is listened on: what is
+    /// reached so can be reached by anyone. The same where ports are not reused.
+    #[cfg(feature = "autonat")]
+    fn dial_anew(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
+        self.dial(address)
+    }
+
     /// As [`dial`](Self::dial), for `/ip4` or `/ip6` and plain `/tcp`, from the port
     /// that is listened on and no other, and again while it is refused, for as long as
     /// the future lives: the remote does the same at the same time, and what comes of

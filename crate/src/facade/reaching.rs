@@ -2,6 +2,10 @@
 
 use core::net::SocketAddr;
 
+#[cfg(feature = "autonat")]
+use crate::protocols::autonat::ServerConfig;
+#[cfg(feature = "autonat")]
+use crate::swarm::addresses::Reachability;
 use crate::swarm::addresses::{Config, OwnAddress, Transport};
 
 use super::{Node, NodeClosed};
@@ -11,6 +15,19 @@ impl Node {
     /// whether others are told of it. [`Node::addresses`] are those that are.
     pub async fn own_addresses(&self) -> Result<Vec<OwnAddress>, NodeClosed> {
         self.with(|node, _| node.own_addresses()).await
+    }
+
+    /// Whether others can dial us at all, as far as some have tried.
+    #[cfg(feature = "autonat")]
+    pub async fn reachability(&self) -> Result<Reachability, NodeClosed> {
+        self.with(|node, _| node.reachability()).await
+    }
+
+    /// Dials from now on for others who want to know whether they can be dialed, or
+    /// changes how much is done for them.
+    #[cfg(feature = "autonat")]
+    pub async fn serve_autonat(&self, config: ServerConfig) -> Result<(), NodeClosed> {
+        self.with(move |node, now| node.serve_autonat(now, config)).await
     }
 
     /// Changes which addresses are announced.

@@ -49,6 +49,9 @@ pub struct Config {
     /// Which of our addresses are believed and announced.
     #[cfg(feature = "addresses")]
     pub addresses: crate::swarm::addresses::Config,
+    /// Whether we ask others if we can be dialed, and whether we dial for others.
+    #[cfg(feature = "autonat")]
+    pub autonat: crate::protocols::autonat::Config,
     /// What is kept of peers, and for how long.
     #[cfg(feature = "store")]
     pub store: crate::swarm::store::Config,
@@ -88,6 +91,8 @@ impl Config {
             first_sequence: 0,
             #[cfg(feature = "addresses")]
             addresses: crate::swarm::addresses::Config::default(),
+            #[cfg(feature = "autonat")]
+            autonat: crate::protocols::autonat::Config::default(),
             #[cfg(feature = "store")]
             store: crate::swarm::store::Config::default(),
             #[cfg(feature = "dcutr")]

@@ -171,6 +171,10 @@ impl Node {
         id: ConnectionId,
         carrier: Carrier,
     ) -> Option<Connection> {
+        #[cfg(feature = "autonat")]
+        if let Some(connection) = self.dial_back_connected(now, id) {
+            return Some(connection);
+        }
         let link = self.links.get(&id)?;
         let mut expected = link.remote.peer_id();
         if let Some(key) = link.dial {
@@ -185,6 +189,10 @@ impl Node {
 
     /// The transport that [`Output::Dial`] asked for cannot be had.
     pub fn dial_failed(&mut self, now: Instant, id: ConnectionId, reason: String) {
+        #[cfg(feature = "autonat")]
+        if self.dial_back_failed(now, id) {
+            return;
+        }
         self.link_ended(now, id, AttemptError::Transport(reason));
     }
 

@@ -61,6 +61,15 @@ pub enum Output {
     /// Close the transport of this connection, or give its dial up. It is
     /// forgotten: nothing more is said of it on either side.
     Drop(ConnectionId),
+    /// As [`Output::Dial`], but from a port of its own, and not one that is listened
+    /// on: for a peer that wants to know whether it can be dialed.
+    #[cfg(feature = "autonat")]
+    DialBack {
+        /// The number of the connection to be.
+        connection: ConnectionId,
+        /// Where to.
+        address: Multiaddr,
+    },
     /// Lay a connection over a stream that now leads to another peer, which is
     /// detached for it ([`Connection::carry`](crate::connection::Connection::carry)):
     /// [`Node::tunnelled`](super::Node::tunnelled) has it.
@@ -237,6 +246,14 @@ pub enum Event {
     },
     /// The addresses that the node announces are others than before.
     AddressesChanged,
+    /// It is known now whether others can dial us, or it is doubtful again.
+    #[cfg(feature = "autonat")]
+    Reachability {
+        /// At which address; `None` for all of them together.
+        address: Option<Multiaddr>,
+        /// Whether they can.
+        reachability: crate::swarm::addresses::Reachability,
+    },
     /// A relay serves us: we can be reached through it.
     #[cfg(feature = "relay")]
     Reserved {

@@ -16,6 +16,10 @@ pub(super) enum ProtocolId {
     Ping,
     #[cfg(feature = "dcutr")]
     Dcutr,
+    #[cfg(feature = "autonat")]
+    AutonatClient,
+    #[cfg(feature = "autonat")]
+    AutonatServer,
     #[cfg(feature = "relay")]
     RelayClient,
     #[cfg(feature = "relay")]
@@ -37,6 +41,10 @@ impl Node {
             ProtocolId::Ping,
             #[cfg(feature = "dcutr")]
             ProtocolId::Dcutr,
+            #[cfg(feature = "autonat")]
+            ProtocolId::AutonatClient,
+            #[cfg(feature = "autonat")]
+            ProtocolId::AutonatServer,
             #[cfg(feature = "relay")]
             ProtocolId::RelayClient,
             #[cfg(feature = "relay")]
@@ -58,6 +66,10 @@ impl Node {
             ProtocolId::Ping => &self.ping,
             #[cfg(feature = "dcutr")]
             ProtocolId::Dcutr => &self.punching.dcutr,
+            #[cfg(feature = "autonat")]
+            ProtocolId::AutonatClient => &self.autonat.client,
+            #[cfg(feature = "autonat")]
+            ProtocolId::AutonatServer => &self.autonat.server,
             #[cfg(feature = "relay")]
             ProtocolId::RelayClient => &self.relays.client,
             #[cfg(feature = "relay")]
@@ -78,6 +90,10 @@ impl Node {
             ProtocolId::Ping => &mut self.ping,
             #[cfg(feature = "dcutr")]
             ProtocolId::Dcutr => &mut self.punching.dcutr,
+            #[cfg(feature = "autonat")]
+            ProtocolId::AutonatClient => &mut self.autonat.client,
+            #[cfg(feature = "autonat")]
+            ProtocolId::AutonatServer => &mut self.autonat.server,
             #[cfg(feature = "relay")]
             ProtocolId::RelayClient => &mut self.relays.client,
             #[cfg(feature = "relay")]
@@ -101,6 +117,8 @@ impl Node {
         let (protocol, local) = self.protocol_mut(id);
         protocol.handle(now, local, input);
         self.drain(id);
+        #[cfg(feature = "autonat")]
+        self.settle_autonat(now);
         #[cfg(feature = "relay")]
         self.settle_relays(now);
         #[cfg(feature = "webrtc")]
@@ -129,6 +147,11 @@ impl Node {
                 }
                 Action::Emit(event) => {
                     self.emit(event);
+                    continue;
+                }
+                #[cfg(feature = "autonat")]
+                Action::Autonat(order) => {
+                    self.autonat.orders.push_back(order);
                     continue;
                 }
                 #[cfg(feature = "relay")]
@@ -179,7 +202,11 @@ impl Node {
     /// What we know of our addresses may be another than before.
     pub(super) fn addresses_changed(&mut self, now: Instant) {
         #[cfg(feature = "addresses")]
-        if !self.announce_addresses() {
+        let changed = self.announce_addresses();
+        #[cfg(feature = "autonat")]
+        self.tell_autonat(now);
+        #[cfg(feature = "addresses")]
+        if !changed {
             return;
         }
         self.emit(Event::AddressesChanged);

@@ -5,10 +5,14 @@
 //! [`ToNode`] and [`ToConnection`], so that each may live on a task of its own;
 //! [`crate::peer::Peer`] drives all in place.
 
+#[cfg(feature = "autonat")]
+mod autonat;
 #[cfg(feature = "relay")]
 mod circuits;
 mod config;
 mod dialing;
+#[cfg(feature = "autonat")]
+mod dialing_back;
 mod event;
 mod hosting;
 #[cfg(feature = "limits")]
@@ -105,6 +109,8 @@ pub struct Node {
     reaching: reaching::Reaching,
     #[cfg(feature = "dcutr")]
     punching: punching::Punching,
+    #[cfg(feature = "autonat")]
+    autonat: autonat::Autonat,
     #[cfg(feature = "relay")]
     relays: relaying::Relays,
     #[cfg(feature = "kad")]
@@ -162,6 +168,8 @@ impl Node {
             reaching: reaching::Reaching::new(&config),
             #[cfg(feature = "dcutr")]
             punching: punching::Punching::new(&config.dcutr),
+            #[cfg(feature = "autonat")]
+            autonat: autonat::Autonat::new(&config, &mut rng),
             #[cfg(feature = "relay")]
             relays: relaying::Relays::new(&config.relay),
             #[cfg(feature = "kad")]
@@ -191,6 +199,8 @@ impl Node {
         node.local.protocols = node.handlers.keys().cloned().collect();
         #[cfg(feature = "addresses")]
         node.announce_addresses();
+        #[cfg(feature = "autonat")]
+        node.tell_autonat(Instant::ZERO);
         node
     }
 
@@ -289,6 +299,10 @@ impl Node {
 
     /// A connection has news.
     pub fn handle_connection(&mut self, now: Instant, id: ConnectionId, news: ToNode) {
+        #[cfg(feature = "autonat")]
+        if self.dial_back_news(now, id, &news) {
+            return;
+        }
         if !self.links.contains_key(&id) {
             return;
         }
@@ -368,6 +382,8 @@ impl Node {
         let protocols = earliest(protocols, self.reaching.poll_timeout());
         #[cfg(feature = "dcutr")]
         let protocols = earliest(protocols, self.punching.poll_timeout());
+        #[cfg(feature = "autonat")]
+        let protocols = earliest(protocols, self.autonat.poll_timeout());
         #[cfg(feature = "relay")]
         let protocols = earliest(protocols, self.relays.poll_timeout());
         #[cfg(feature = "webrtc")]
@@ -393,6 +409,8 @@ impl Node {
         self.settle_signals(now);
         #[cfg(feature = "dcutr")]
         self.time_punching(now);
+        #[cfg(feature = "autonat")]
+        self.time_dial_backs(now);
         #[cfg(feature = "store")]
         self.time_store(now);
     }

@@ -74,6 +74,8 @@ impl Node {
 
     /// Changes which addresses are announced.
     pub fn set_announcing(&mut self, now: Instant, config: Announcing) {
+        #[cfg(feature = "autonat")]
+        self.autonat.set_private(config.private);
         self.reaching.addresses.configure(config);
         self.addresses_changed(now);
     }
@@ -97,6 +99,8 @@ impl Node {
             if let Some((ends, seen)) = self.sighting(id) {
                 self.reaching.addresses.observed(now, id, ends, seen);
             }
+            #[cfg(feature = "autonat")]
+            self.met_by_autonat(now, id);
         }
         self.addresses_changed(now);
     }

@@ -476,6 +476,11 @@ impl Peer {
                 NodeOutput::Punch { connection, address } => {
                     self.outputs.push_back(Output::Punch { connection, address });
                 }
+                // Hosts of one thread never dial from ports that they listen on.
+                #[cfg(feature = "autonat")]
+                NodeOutput::DialBack { connection, address } => {
+                    self.outputs.push_back(Output::Dial { connection, address });
+                }
                 NodeOutput::Connection(id, message) => {
                     if let Some(link) = self.connections.get_mut(&id) {
                         link.connection.handle_node(now, message);

@@ -22,6 +22,13 @@ impl Peer {
         self.settle(now);
     }
 
+    /// Dials for others; see [`Node::serve_autonat`](crate::node::Node::serve_autonat).
+    #[cfg(feature = "autonat")]
+    pub fn serve_autonat(&mut self, now: Instant, config: crate::protocols::autonat::ServerConfig) {
+        self.node.serve_autonat(now, config);
+        self.settle(now);
+    }
+
     /// Changes which addresses are announced.
     pub fn set_announcing(&mut self, now: Instant, config: Config) {
         self.node.set_announcing(now, config);

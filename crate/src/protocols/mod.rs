@@ -2,6 +2,8 @@
 //! messages on named streams. None knows of the others, of bytes on the wire,
 //! or of sockets.
 
+#[cfg(feature = "autonat")]
+pub mod autonat;
 #[cfg(feature = "dcutr")]
 pub mod dcutr;
 pub mod identify;
@@ -199,6 +201,9 @@ pub enum Action {
     },
     /// Tell the application.
     Emit(Event),
+    /// What only `AutoNAT` wants.
+    #[cfg(feature = "autonat")]
+    Autonat(autonat::Order),
     /// What only the relay protocols want.
     #[cfg(feature = "relay")]
     Relay(relay::Order),

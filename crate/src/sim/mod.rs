@@ -326,6 +326,8 @@ impl<A: Application> World<A> {
                 index
             }
             Happening::Open((index, id)) => {
+                #[cfg(feature = "addresses")]
+                self.locate((index, id));
                 if !self.hosts[index.0].peer.connected(now, id) {
                     self.close((index, id));
                 }

@@ -55,6 +55,14 @@ impl<A: Application> World<A> {
         }
     }
 
+    /// Tells a peer where its end of a connection is.
+    #[cfg(feature = "addresses")]
+    pub(super) fn locate(&mut self, end: End) {
+        if let Some(local) = self.internet.local(end) {
+            self.hosts[end.0.0].peer.located(end.1, local);
+        }
+    }
+
     pub(super) fn send_syn(&mut self, name: Name) {
         let Some(end) = self.internet.waiting(name) else { return };
         if !self.internet.is_due(self.now, name) {
@@ -90,6 +98,8 @@ impl<A: Application> World<A> {
                 let id = self.accept(origin, to, address(remote))?;
                 self.internet.connected(origin);
                 self.internet.accepted((to, id), remote);
+                #[cfg(feature = "addresses")]
+                self.locate((to, id));
                 Some(to)
             }
             Answer::Crossed(end) => {

@@ -85,10 +85,10 @@ impl Internet {
         NatIndex(index)
     }
 
-    /// Gives a peer an address.
+    /// Gives a peer an address; each is of a network of its own.
     pub(super) fn place(&mut self, index: PeerIndex, nat: Option<NatIndex>, reuses_port: bool) {
         let base = if nat.is_some() { 0x0a00_0001 } else { 0x1400_0001 };
-        let ip = Ipv4Addr::from(base + index.0 as u32);
+        let ip = Ipv4Addr::from(base + ((index.0 as u32) << 8));
         let site = Site { ip, nat, reuses_port, next_port: FIRST_EPHEMERAL };
         self.sites.insert(index, site);
     }
@@ -141,6 +141,13 @@ impl Internet {
             (socket.syns, socket.due) = (0, Instant::ZERO);
             true
         })
+    }
+
+    /// Where an end is, as its host sees it.
+    #[cfg(feature = "addresses")]
+    pub(super) fn local(&self, end: End) -> Option<Multiaddr> {
+        let (index, port, _) = self.names.get(&end)?;
+        Some(address(SocketAddrV4::new(self.sites.get(index)?.ip, *port)))
     }
 
     /// An end is no more.

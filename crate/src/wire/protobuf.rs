@@ -36,6 +36,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The eight bytes as a number, if these are some.
+    pub fn fixed64(self) -> Result<u64, Malformed> {
+        match self {
+            Self::Fixed64(number) => Ok(number),
+            _ => Err(Malformed),
+        }
+    }
+
     /// The bytes, if these are some.
     pub fn bytes(self) -> Result<&'a [u8], Malformed> {
         match self {
@@ -164,6 +172,15 @@ impl Writer<'_> {
     /// A number that is left out when it is zero, as proto3 wants it.
     pub fn some_number(&mut self, field: u32, value: u64) -> &mut Self {
         if value == 0 { self } else { self.number(field, value) }
+    }
+
+    /// A number in eight bytes that is left out when it is zero, as proto3 wants it.
+    pub fn some_fixed64(&mut self, field: u32, value: u64) -> &mut Self {
+        if value != 0 {
+            self.varint(u64::from(field) << 3 | 1);
+            self.0.extend_from_slice(&value.to_le_bytes());
+        }
+        self
     }
 
     /// A message that `write` writes.

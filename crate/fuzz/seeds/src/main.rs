@@ -7,6 +7,8 @@ use std::time::Duration;
 use polypeer::identity::{PeerRecord, SignedEnvelope};
 use polypeer::muxer::yamux::{Config, Role as Side, Yamux};
 use polypeer::negotiate::Dialer;
+use polypeer::protocols::autonat;
+use polypeer::protocols::autonat::message::{DialStatus, Message, ResponseStatus};
 use polypeer::security::Role;
 use polypeer::security::noise::Handshake;
 use polypeer::security::plaintext;
@@ -90,6 +92,31 @@ fn whole(data: &[u8]) -> Vec<u8> {
     [&[0], data].concat()
 }
 
+/// Messages of both versions.
+fn autonat(addresses: &[Multiaddr]) -> Vec<Vec<u8>> {
+    let dial = autonat::v1::Message::Dial {
+        peer: Some(keypair(1).peer_id()),
+        addresses: addresses.to_vec(),
+    };
+    let response = autonat::v1::Message::Response {
+        status: autonat::v1::Status::Ok,
+        address: addresses.first().cloned(),
+    };
+    let request = Message::Request {
+        addresses: addresses.iter().cloned().map(Some).collect(),
+        nonce: 0x0102_0304_0506_0708,
+    };
+    let (status, dialed) = (ResponseStatus::Ok, DialStatus::Ok);
+    let second = [
+        request,
+        Message::Response { status, index: 1, dial: dialed },
+        Message::DataRequest { index: 1, bytes: 30_000 },
+        Message::Data(100),
+    ];
+    let first = [dial, response].map(|message| message.encode());
+    second.iter().map(Message::encode).chain(first).collect()
+}
+
 fn main() {
     let directory = std::env::args().nth(1).expect("a directory for the seeds");
     let write = |target: &str, seeds: &[Vec<u8>]| {
@@ -106,6 +133,7 @@ fn main() {
     let binary: Vec<Vec<u8>> = addresses.iter().map(|a| a.as_bytes().to_vec()).collect();
     let text = |list: &[&str]| list.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
 
+    write("autonat", &autonat(&addresses));
     write("varint", &[vec![0], vec![0x80, 1], vec![0xff; 9]]);
     let answers = lines(&["/a"]).len() - 4;
     let header = &lines(&["/a"])[..answers];

@@ -16,6 +16,8 @@ mod many;
 #[cfg(feature = "relay")]
 mod nat;
 mod paths;
+#[cfg(feature = "autonat")]
+mod reach;
 #[cfg(feature = "relay")]
 mod relay;
 #[cfg(feature = "store")]

@@ -187,6 +187,15 @@ impl Addresses {
         self.observed.ended(now, connection);
     }
 
+    /// What came of dials to one of our addresses.
+    #[cfg(feature = "autonat")]
+    pub(crate) fn judge(&mut self, address: &Multiaddr, reachability: Reachability) {
+        match reachability {
+            Reachability::Unknown => self.verdicts.remove(address),
+            _ => self.verdicts.insert(address.clone(), reachability),
+        };
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.observed.poll_timeout()
     }
@@ -219,7 +228,7 @@ impl Addresses {
         for address in self.listening.iter().filter(|address| may_move(address)) {
             let Some((local, rest)) = Waist::split(address) else { continue };
             let mapped = self.mapped.get(&(local.transport, local.socket.port()));
-            if let Some(socket) = mapped.filter(|_| is_mappable(local)) {
+            if let Some(socket) = mapped.filter(|_| is_mappable(local, self.config.private)) {
                 add(Waist { socket: *socket, ..local }.address(&rest), Source::Mapped);
             }
         }
@@ -246,8 +255,8 @@ fn may_move(address: &Multiaddr) -> bool {
 
 /// Whether a gateway in between can stand before an address: that of one's own
 /// machine, and IPv6, it cannot.
-fn is_mappable(local: Waist) -> bool {
-    local.socket.is_ipv4() && !local.socket.ip().is_loopback() && !local.is_public()
+fn is_mappable(local: Waist, private: bool) -> bool {
+    local.socket.is_ipv4() && !local.is_public() && (private || !local.socket.ip().is_loopback())
 }
 
 #[cfg(test)]
