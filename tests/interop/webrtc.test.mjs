@@ -1,4 +1,5 @@
-// Pages of js-libp2p and of the npm package to each other, through relays.
+// Pages of js-libp2p and of the npm package: to each other through relays, and to
+// servers without a name or a certificate.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { launch, openPage } from '../lib/browser.mjs'
@@ -39,4 +40,28 @@ for (const relay of ['polypeer-native', 'js-node', 'go']) {
       })
     }
   })
+}
+
+const servers = {
+  go: ['polypeer'],
+}
+
+for (const [server, dialers] of Object.entries(servers)) {
+  for (const dialer of dialers) {
+    test(`a page of ${dialer} dials ${server} by WebRTC direct`, {
+      skip: missing(server),
+      timeout: 180_000,
+    }, async () => {
+      const { address, close } = await listen(server, 'webrtc-direct')
+      const page = await openPage(browser, dialer, 'page')
+      try {
+        assert.match(address, /\/webrtc-direct\/certhash\//)
+        const report = await page.run('dial', address, { agent: peers[server].agent })
+        assert.deepEqual(failures(report), [])
+      } finally {
+        await page.close()
+        await close()
+      }
+    })
+  }
 }
