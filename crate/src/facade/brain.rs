@@ -6,9 +6,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{AbortHandle, abortable};
-use futures::{FutureExt, StreamExt};
 
 use crate::address::Multiaddr;
 use crate::connection::{Connection as Machine, ToConnection, ToNode};
@@ -17,14 +17,11 @@ use crate::negotiate::Name;
 use crate::node::{
     Config, ConnectionId, DialError, DialId, Direction, Event, Node, Output, PingId,
 };
-use crate::protocols::Protocol;
 use crate::protocols::identify::Info;
-#[cfg(feature = "kad")]
-use crate::protocols::kad::QueryId;
 use crate::rng::Rng;
-use crate::swarm::DialOptions;
 use crate::time::Instant;
 
+use super::commands::Command;
 use super::driver::Driver;
 use super::platform::{BoxFuture, Link, Listener, Platform, TransportError};
 use super::shared::Shared;
@@ -35,85 +32,6 @@ use super::{Connection, Handler, Pong, Stream};
 const MAX_NEWS: usize = 256;
 /// News taken before the other work gets its turn.
 const BATCH: usize = 64;
-
-/// What a handle has done with the node.
-#[cfg(feature = "limits")]
-pub(super) type Act = Box<dyn FnOnce(&mut Node, Instant) + Send>;
-
-/// What a handle asks of its node.
-pub(super) enum Command {
-    /// Whatever else there is to do with the node.
-    #[cfg(feature = "limits")]
-    Use(Act),
-    Listen(Box<dyn Listener>),
-    Addresses(oneshot::Sender<Vec<Multiaddr>>),
-    Peers(oneshot::Sender<Vec<PeerId>>),
-    Connections(oneshot::Sender<Vec<Connection>>),
-    Dial {
-        peer: Option<PeerId>,
-        addresses: Vec<Multiaddr>,
-        options: DialOptions,
-        reply: oneshot::Sender<DialReply>,
-    },
-    CancelDial(DialId),
-    Handle(Name, Handler),
-    Unhandle(Name),
-    HangUp(PeerId),
-    CloseConnection(ConnectionId),
-    Subscribe(mpsc::Sender<Event>),
-    AddProtocol(Box<dyn Protocol>),
-    Ping {
-        connection: ConnectionId,
-        reply: oneshot::Sender<Pong>,
-    },
-    Identify {
-        connection: ConnectionId,
-        reply: oneshot::Sender<Info>,
-    },
-    Close(oneshot::Sender<()>),
-    #[cfg(feature = "kad")]
-    Query {
-        begin: super::routing::Begin,
-        sender: mpsc::UnboundedSender<crate::protocols::kad::QueryEvent>,
-        reply: oneshot::Sender<Result<QueryId, crate::protocols::kad::QueryError>>,
-    },
-    #[cfg(feature = "kad")]
-    CancelQuery(QueryId),
-    #[cfg(any(feature = "addresses", feature = "kad", feature = "service", feature = "store"))]
-    With(Action),
-}
-
-/// Something to do with the node itself.
-#[cfg(any(feature = "addresses", feature = "kad", feature = "service", feature = "store"))]
-type Action = Box<dyn FnOnce(&mut Node, Instant) + Send>;
-
-/// Comes at once; the dial is taken back when it is dropped.
-pub(super) type DialReply = Pending;
-
-/// A dial under way: its result, or its end when nobody waits for that.
-pub(super) struct Pending {
-    answer: oneshot::Receiver<Result<Connection, DialError>>,
-    cancel: Option<(DialId, mpsc::UnboundedSender<Command>)>,
-}
-
-impl std::future::Future for Pending {
-    type Output = Result<Connection, DialError>;
-
-    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = std::task::ready!(self.answer.poll_unpin(cx));
-        self.cancel = None;
-        Poll::Ready(answer.unwrap_or(Err(DialError::Cancelled)))
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if let Some((dial, commands)) = self.cancel.take() {
-            // A brain that is gone dials nobody.
-            let _ = commands.unbounded_send(Command::CancelDial(dial));
-        }
-    }
-}
 
 pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
@@ -133,18 +51,18 @@ pub(super) struct Brain {
     news_sender: mpsc::Sender<(ConnectionId, ToNode)>,
     opened: mpsc::UnboundedReceiver<(ConnectionId, Result<Link, TransportError>)>,
     opened_sender: mpsc::UnboundedSender<(ConnectionId, Result<Link, TransportError>)>,
-    attempts: BTreeMap<ConnectionId, AbortHandle>,
-    listeners: Vec<(Box<dyn Listener>, Vec<Multiaddr>)>,
-    dials: BTreeMap<DialId, oneshot::Sender<Result<Connection, DialError>>>,
-    pings: BTreeMap<PingId, oneshot::Sender<Pong>>,
-    identifies: Vec<(ConnectionId, oneshot::Sender<Info>)>,
+    pub(super) attempts: BTreeMap<ConnectionId, AbortHandle>,
+    pub(super) listeners: Vec<(Box<dyn Listener>, Vec<Multiaddr>)>,
+    pub(super) dials: BTreeMap<DialId, oneshot::Sender<Result<Connection, DialError>>>,
+    pub(super) pings: BTreeMap<PingId, oneshot::Sender<Pong>>,
+    pub(super) identifies: Vec<(ConnectionId, oneshot::Sender<Info>)>,
     #[cfg(feature = "kad")]
     pub(super) queries: super::routing::Queries,
-    handlers: BTreeMap<Name, Handler>,
-    subscribers: Vec<mpsc::Sender<Event>>,
+    pub(super) handlers: BTreeMap<Name, Handler>,
+    pub(super) subscribers: Vec<mpsc::Sender<Event>>,
     sleep: Option<(Instant, BoxFuture<'static, ()>)>,
     /// Whoever closes the node; it ends when its last connection has.
-    closing: Option<Vec<oneshot::Sender<()>>>,
+    pub(super) closing: Option<Vec<oneshot::Sender<()>>>,
     #[cfg(feature = "store")]
     writer: super::storing::Writer,
 }
@@ -428,7 +346,7 @@ impl Brain {
         self.identifies.retain(|(connection, _)| *connection != id);
     }
 
-    fn connection(&self, id: ConnectionId) -> Option<Connection> {
+    pub(super) fn connection(&self, id: ConnectionId) -> Option<Connection> {
         let task = self.tasks.get(&id)?;
         Some(Connection {
             id,
@@ -488,104 +406,10 @@ impl Brain {
 
     /// Listeners know of the filters, as the node does.
     #[cfg(feature = "limits")]
-    fn tell_listeners(&mut self) {
+    pub(super) fn tell_listeners(&mut self) {
         let filters = self.node.filters();
         for (listener, _) in &mut self.listeners {
             listener.set_filters(filters.clone());
-        }
-    }
-
-    fn carry_out(&mut self, now: Instant, command: Command) {
-        match command {
-            #[cfg(feature = "limits")]
-            Command::Use(act) => {
-                act(&mut self.node, now);
-                self.tell_listeners();
-            }
-            Command::Listen(listener) => {
-                let addresses = listener.addresses();
-                addresses.iter().for_each(|address| self.node.listening(now, address.clone()));
-                self.listeners.push((listener, addresses));
-                #[cfg(feature = "limits")]
-                self.tell_listeners();
-            }
-            Command::Addresses(reply) => {
-                let peer = self.peer_id();
-                let addresses = self.node.addresses().iter();
-                let _ = reply.send(addresses.map(|address| address.with_peer(peer)).collect());
-            }
-            Command::Peers(reply) => {
-                let _ = reply.send(self.node.peers().map(|(peer, _)| *peer).collect());
-            }
-            Command::Connections(reply) => {
-                let ids = self.tasks.keys();
-                let _ = reply.send(ids.filter_map(|id| self.connection(*id)).collect());
-            }
-            Command::Dial { peer, addresses, options, reply } => {
-                let dial = self.node.dial_with(now, peer, addresses, options);
-                let (sender, answer) = oneshot::channel();
-                self.dials.insert(dial, sender);
-                let cancel = Some((dial, self.commands_sender.clone()));
-                // Dropped unread, it takes the dial back.
-                let _ = reply.send(Pending { answer, cancel });
-            }
-            Command::CancelDial(dial) => self.node.cancel_dial(now, dial),
-            Command::Handle(protocol, handler) => {
-                self.handlers.insert(protocol.clone(), handler);
-                self.node.handle(now, protocol);
-            }
-            Command::Unhandle(protocol) => {
-                self.handlers.remove(&protocol);
-                self.node.unhandle(now, &protocol);
-            }
-            Command::HangUp(peer) => self.node.hang_up(&peer),
-            Command::CloseConnection(id) => self.node.close(id),
-            Command::Subscribe(subscriber) => self.subscribers.push(subscriber),
-            Command::AddProtocol(protocol) => self.node.add_protocol(now, protocol),
-            Command::Ping { connection, reply } => {
-                let ping = self.node.ping(now, connection);
-                self.pings.insert(ping, reply);
-            }
-            Command::Identify { connection, reply } => match self.node.info(connection) {
-                Some(info) if !info.protocols.is_empty() => {
-                    let _ = reply.send(info.clone());
-                }
-                Some(_) => self.identifies.push((connection, reply)),
-                // Dropping the reply tells that the connection is gone.
-                None => {}
-            },
-            #[cfg(any(
-                feature = "addresses",
-                feature = "kad",
-                feature = "service",
-                feature = "store"
-            ))]
-            Command::With(action) => action(&mut self.node, now),
-            #[cfg(feature = "kad")]
-            Command::Query { begin, sender, reply } => {
-                let begun = begin(&mut self.node, now);
-                if let Ok(query) = begun {
-                    self.queries.insert(query, sender);
-                }
-                let _ = reply.send(begun);
-            }
-            #[cfg(feature = "kad")]
-            Command::CancelQuery(query) => {
-                self.queries.remove(&query);
-                self.node.cancel_query(now, query);
-            }
-            Command::Close(reply) => {
-                self.closing.get_or_insert_default().push(reply);
-                for (_, addresses) in self.listeners.drain(..) {
-                    addresses.iter().for_each(|address| self.node.unlistened(now, address));
-                }
-                for dial in self.dials.keys().copied().collect::<Vec<_>>() {
-                    self.node.cancel_dial(now, dial);
-                }
-                #[cfg(feature = "autonat")]
-                self.node.end_dial_backs();
-                self.tasks.keys().for_each(|id| self.node.close(*id));
-            }
         }
     }
 }

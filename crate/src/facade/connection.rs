@@ -14,7 +14,7 @@ use crate::node::{ConnectionId, Direction};
 use crate::protocols::identify::Info;
 use crate::protocols::ping::PingError;
 
-use super::brain::Command;
+use super::commands::Command;
 use super::shared::Shared;
 use super::{Stream, names};
 

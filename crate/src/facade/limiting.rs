@@ -6,7 +6,7 @@ use crate::node::{Direction, PeerStats, Stats};
 use crate::swarm::gate::{Subject, Verdict};
 use crate::swarm::meter::{Of, Rates, Traffic};
 
-use super::brain::Command;
+use super::commands::Command;
 use super::{Connection, Node, NodeClosed};
 
 impl Node {

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::address::Multiaddr;
 use crate::identity::PeerId;
 
-use super::brain::Command;
+use super::commands::Command;
 use super::{Node, NodeClosed, StoreError};
 
 impl Node {

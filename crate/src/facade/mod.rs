@@ -9,6 +9,7 @@
 #![cfg_attr(target_arch = "wasm32", allow(clippy::arc_with_non_send_sync))]
 
 mod brain;
+mod commands;
 mod connection;
 mod driver;
 mod error;
@@ -61,7 +62,8 @@ pub use serving::{ServiceHandle, ServiceSendError};
 pub use storing::{PeerStore, Storage, StoreError};
 pub use stream::Stream;
 
-use brain::{Brain, Command};
+use brain::Brain;
+use commands::Command;
 
 /// Events that a subscriber may be behind; later ones are missed, and counted.
 pub const MAX_EVENTS: usize = 1024;

@@ -19,7 +19,8 @@ use crate::protocols::relay::{
     Circuit, CircuitId, HOP_NAME, Limit, RelayError, STOP_NAME, ServiceConfig,
 };
 
-use super::brain::{Brain, Command};
+use super::brain::Brain;
+use super::commands::Command;
 use super::platform::{Link, Platform};
 use super::{Node, NodeClosed, Stream};
 

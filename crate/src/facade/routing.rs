@@ -12,7 +12,8 @@ use crate::identity::PeerId;
 use crate::node::Event;
 use crate::protocols::kad::{QueryError, QueryEvent, QueryId, Validator};
 
-use super::brain::{Brain, Command};
+use super::brain::Brain;
+use super::commands::Command;
 use super::{Node, NodeClosed};
 
 /// The DHT of a running node. See [`Node::dht`].
