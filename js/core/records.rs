@@ -59,6 +59,8 @@ pub(crate) enum Tag {
     #[cfg(feature = "full")]
     LimitReached = 75,
     #[cfg(feature = "full")]
+    RelayRefused = 76,
+    #[cfg(feature = "full")]
     Rtc = 80,
     #[cfg(feature = "full")]
     Upgraded = 81,

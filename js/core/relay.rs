@@ -36,7 +36,9 @@ impl Core {
         }
     }
 
-    /// Serves others as a relay. Times are seconds; a limit of zero is none.
+    /// Serves others as a relay. Times are seconds; a limit of zero is none. `rates`:
+    /// of a circuit, a peer, an address and in all. `peers`: who is allowed, denied and
+    /// trusted, a line each behind `+`, `-` or `*`. Negative: a failure's record.
     #[allow(clippy::too_many_arguments)]
     pub fn serve_as_relay(
         &mut self,
@@ -48,7 +50,9 @@ impl Core {
         circuits_per_peer: usize,
         duration: f64,
         data: f64,
-    ) {
+        rates: &[f64],
+        peers: &str,
+    ) -> i32 {
         let mut config = ServiceConfig::default();
         config.max_reservations = reservations;
         config.max_reservations_per_ip = reservations_per_ip;
@@ -59,7 +63,24 @@ impl Core {
             duration: Some(Duration::from_secs(duration as u64)).filter(|time| !time.is_zero()),
             data: Some(data as u64).filter(|data| *data > 0),
         };
+        let rate =
+            |index: usize| rates.get(index).map(|rate| *rate as u64).filter(|rate| *rate > 0);
+        let all = &mut config.rates;
+        (all.circuit, all.peer, all.ip, all.total) = (rate(0), rate(1), rate(2), rate(3));
+        for line in peers.lines() {
+            let (list, name) = match line.split_at_checked(1) {
+                Some(("+", name)) => (&mut config.allow, name),
+                Some(("-", name)) => (&mut config.deny, name),
+                Some((_, name)) => (&mut config.trusted, name),
+                None => continue,
+            };
+            match name.parse() {
+                Ok(peer) => list.insert(peer),
+                Err(error) => return self.fail(Cause::Address, &error),
+            };
+        }
         self.peer.serve_as_relay(instant(now), config);
+        0
     }
 
     /// Whether streams for a protocol are taken on limited connections.
@@ -118,6 +139,12 @@ pub(crate) fn record(out: &mut Records<'_>, output: &Output) {
         Output::Ended(connection) => out.part(Tag::TransportEnded, |out| {
             out.number(connection.0);
         }),
+        Output::Event(Event::RelayRefused { peer, refusal }) => {
+            out.part(Tag::RelayRefused, |out| {
+                let after = refusal.retry_after.map_or(-1.0, |after| after.as_millis() as f64);
+                out.text(peer).text(&refusal.rule.name()).float(after);
+            });
+        }
         Output::Event(Event::LimitNear { connection, used, .. }) => {
             out.part(Tag::LimitNear, |out| write(out.number(connection.0), used));
         }

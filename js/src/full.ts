@@ -298,7 +298,8 @@ export class FullNode extends NodeImpl implements PeerNode {
       }
       case 70:
       case 71:
-      case 72: {
+      case 72:
+      case 76: {
         const { name, detail } = this.#relays.event(kind, body)
         emit(this, name, detail)
         break

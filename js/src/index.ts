@@ -20,6 +20,13 @@ export type { EventMap, Listener, TypedEventTarget } from './events.js'
 export type { IceOptions, IceServer } from './host/webrtc/rtc.js'
 export { indexedDbKeyStore } from './keys/indexeddb.js'
 export type * from './limits.js'
-export type { RelayEvents, RelayLimit, RelayServiceOptions, RelayUse } from './relay.js'
+export type {
+  RelayEvents,
+  RelayLimit,
+  RelayRates,
+  RelayRule,
+  RelayServiceOptions,
+  RelayUse,
+} from './relay.js'
 export type * from './types.js'
 export type { WebRtcEvents, WebRtcOptions } from './webrtc.js'

@@ -22,7 +22,37 @@ export interface RelayServiceOptions {
   readonly duration?: number
   /** Bytes that one may carry each way; `Infinity` for no limit. Default: 131,072. */
   readonly data?: number
+  /** Bytes a second at most, both ways together. Default: no limit. */
+  readonly rates?: RelayRates
+  /** Who is served. Default: everybody. */
+  readonly allow?: readonly PeerId[]
+  /** Who is not served, and to whom no connection leads. */
+  readonly deny?: readonly PeerId[]
+  /** Connections from these peers and to them have no limit of time or bytes. */
+  readonly trusted?: readonly PeerId[]
 }
+
+/** Bytes a second through a relay at most. */
+export interface RelayRates {
+  /** Through one connection. */
+  readonly circuit?: number
+  /** Through all connections of a peer. */
+  readonly peer?: number
+  /** Through all connections of an IP address. */
+  readonly ip?: number
+  /** Through all connections together. */
+  readonly total?: number
+}
+
+/** The rule by which a relay refused something: an option's name, or why else. */
+export type RelayRule =
+  | 'denied'
+  | 'relayed'
+  | 'reservations'
+  | 'reservationsPerIp'
+  | 'circuits'
+  | 'circuitsPerPeer'
+  | 'noReservation'
 
 /** A share of what a relay allows on a connection. */
 export interface RelayUse {
@@ -54,6 +84,12 @@ export interface RelayEvents {
   'relay:lost': { readonly relay: PeerId; readonly error: PolypeerError }
   /** A relay will soon cut a connection: four fifths of what it allows are used. */
   'relay:limit': { readonly connection: Connection; readonly limit: RelayLimit }
+  /** We are a relay, and have refused a place or a connection; there is room again after so many milliseconds. */
+  'relay:refused': {
+    readonly peer: PeerId
+    readonly rule: RelayRule
+    readonly retryAfter: number | undefined
+  }
   /** We are a relay, and a connection through us is over; bytes each way. */
   'relay:circuit': {
     readonly source: PeerId
@@ -84,7 +120,10 @@ export class Relays {
     const { reservations = 128, reservationsPerIp = 8, reservationTtl = 3_600_000 } = asked
     const { circuits = 1024, circuitsPerPeer = 16, duration = 120_000, data = 131_072 } = asked
     const limit = (value: number): number => (Number.isFinite(value) ? Math.max(1, Math.ceil(value)) : 0)
-    raw.serve_as_relay(
+    const { rates = {}, allow = [], deny = [], trusted = [] } = asked
+    const lists = { '+': allow, '-': deny, '*': trusted }
+    const peers = Object.entries(lists).flatMap(([mark, list]) => list.map((peer) => mark + peer))
+    const result = raw.serve_as_relay(
       now(),
       reservations,
       reservationsPerIp,
@@ -93,7 +132,10 @@ export class Relays {
       circuitsPerPeer,
       limit(duration / 1000),
       limit(data),
+      Float64Array.of(rates.circuit ?? 0, rates.peer ?? 0, rates.ip ?? 0, rates.total ?? 0),
+      peers.join('\n'),
     )
+    if (result < 0) throw errorOf(this.#core.failure(result), [...allow, ...deny, ...trusted].join(', '))
   }
 
   /** Wants a place: at any relay for `/p2p-circuit`, else at the one that `address` names. */
@@ -118,6 +160,11 @@ export class Relays {
         return { name: 'relay:reserved', detail: { relay: body.text(), addresses: body.lines() } }
       case 71:
         return { name: 'relay:lost', detail: { relay: body.text(), error: errorOf(body.failure()) } }
+      case 76: {
+        const [peer, rule] = [body.text(), body.text() as RelayRule]
+        const after = body.number()
+        return { name: 'relay:refused', detail: { peer, rule, retryAfter: after < 0 ? undefined : after } }
+      }
       default: {
         const [source, target] = [body.text(), body.text()]
         return { name: 'relay:circuit', detail: { source, target, bytes: [body.number(), body.number()] } }

@@ -137,6 +137,53 @@ describe('relay', { timeout: 60_000 }, () => {
     assert.equal((await answer).length, size)
   })
 
+  it('has its place back whenever the relay restarts', async (t) => {
+    let relay = await createNode({ listen: [TCP], relay: true })
+    const { privateKey, addresses } = relay
+    t.after(() => relay.close())
+    const listen = [addresses[0].replace(/\/p2p\/.*/, '')]
+    const node = await kept(t, createNode())
+    let reserved = next(node, 'relay:reserved')
+    await node.listen(`${addresses[0]}/p2p-circuit`)
+    for (let round = 0; round < 5; round++) {
+      await reserved
+      assert.ok(node.addresses.some((address) => address.includes('/p2p-circuit')))
+      const lost = next(node, 'relay:lost')
+      await relay.close()
+      await lost
+      assert.deepEqual([node.relays, node.addresses], [[], []])
+      reserved = next(node, 'relay:reserved')
+      relay = await createNode({ privateKey, listen, relay: true })
+    }
+    await reserved
+    assert.deepEqual(node.relays, [relay.peerId])
+  })
+
+  it('refuses whom it is told to, and says why', async (t) => {
+    const node = await kept(t, createNode())
+    const relay = await kept(t, createNode({ listen: [TCP], relay: { deny: [node.peerId] } }))
+    const refused = next(relay, 'relay:refused')
+    const lost = next(node, 'relay:lost')
+    await node.listen(`${relay.addresses[0]}/p2p-circuit`)
+    assert.deepEqual(await refused, { peer: node.peerId, rule: 'denied', retryAfter: undefined })
+    assert.equal((await lost).error.code, 'ERR_LIMIT')
+    await assert.rejects(createNode({ relay: { trusted: ['nobody'] } }), { code: 'ERR_ADDRESS' })
+  })
+
+  it('keeps its rates', async (t) => {
+    const { hidden, visitor } = await through(t, { ...UNLIMITED, rates: { circuit: 500_000 } })
+    hidden.handle(ECHO, echo)
+    const stream = await visitor.dial(hidden.addresses, ECHO)
+    const start = performance.now()
+    const [received] = await Promise.all([
+      readAll(stream),
+      stream.write(new Uint8Array(400_000)).then(() => stream.closeWrite()),
+    ])
+    assert.equal(received.length, 400_000)
+    // Twice as many bytes, less what a bucket saves up.
+    assert.ok(performance.now() - start > 1_300)
+  })
+
   it('says why there is no place and no way', async (t) => {
     const plain = await kept(t, createNode({ listen: [TCP] }))
     const node = await kept(t, createNode())

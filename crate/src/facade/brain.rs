@@ -291,7 +291,9 @@ impl Brain {
                 #[cfg(feature = "relay")]
                 Output::Tunnel { connection, via, stream } => self.tunnel(connection, via, stream),
                 #[cfg(feature = "relay")]
-                Output::Splice { circuit, ends, limit } => self.splice(circuit, ends, limit),
+                Output::Splice { circuit, ends, limit, pace } => {
+                    self.splice(circuit, ends, limit, pace);
+                }
                 #[cfg(feature = "store")]
                 Output::Store(change) => self.writer.push(change),
             }

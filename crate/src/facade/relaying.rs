@@ -16,7 +16,7 @@ use crate::connection::{StreamId, ToConnection};
 use crate::identity::PeerId;
 use crate::node::ConnectionId;
 use crate::protocols::relay::{
-    Circuit, CircuitId, HOP_NAME, Limit, RelayError, STOP_NAME, ServiceConfig,
+    Circuit, CircuitId, HOP_NAME, Limit, Pace, RelayError, RelayStats, STOP_NAME, ServiceConfig,
 };
 
 use super::brain::Brain;
@@ -51,6 +51,11 @@ impl Node {
         self.with(move |node, _| node.handle_limited(protocol, takes)).await
     }
 
+    /// What this node does and has done as a relay.
+    pub async fn relay_stats(&self) -> Result<RelayStats, NodeClosed> {
+        self.with(|node, _| node.relay_service().stats()).await
+    }
+
     /// The relays that serve us.
     pub async fn relays(&self) -> Result<Vec<PeerId>, NodeClosed> {
         self.with(|node, _| node.reservations().map(|(relay, _)| *relay).collect()).await
@@ -72,7 +77,7 @@ impl Brain {
     }
 
     /// Joins two streams until both have ended, or the limit is reached.
-    pub(super) fn splice(&mut self, circuit: CircuitId, ends: Circuit, limit: Limit) {
+    pub(super) fn splice(&mut self, circuit: CircuitId, ends: Circuit, limit: Limit, pace: Pace) {
         let Circuit { source: (from, source), target: (to, target) } = ends;
         let source = self.detached(from, source, HOP_NAME, ToConnection::Detach);
         let target = self.detached(to, target, STOP_NAME, ToConnection::Detach);
@@ -80,10 +85,11 @@ impl Brain {
         let counts = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
         self.platform.clone().spawn(Box::pin(async move {
             if let (Some(source), Some(target)) = (source, target) {
-                join(platform, source, target, limit, &counts).await;
+                join(platform, source, target, (limit, pace), &counts).await;
             }
             let bytes = [0, 1].map(|way: usize| counts[way].load(Ordering::Relaxed));
-            let ended = move |node: &mut crate::node::Node, _| node.splice_ended(circuit, bytes);
+            let ended =
+                move |node: &mut crate::node::Node, now| node.splice_ended(now, circuit, bytes);
             // A brain that is gone counts no more.
             let _ = commands.unbounded_send(Command::With(Box::new(ended)));
         }));
@@ -144,7 +150,7 @@ async fn join(
     platform: Arc<dyn Platform>,
     source: Stream,
     target: Stream,
-    limit: Limit,
+    (limit, pace): (Limit, Pace),
     counts: &[AtomicU64; 2],
 ) {
     let (from_source, to_source) = source.split();
@@ -152,8 +158,8 @@ async fn join(
     let most = limit.data.unwrap_or(u64::MAX);
     let [there, back] = counts;
     let carried = try_join(
-        carry(from_source, to_target, there, most),
-        carry(from_target, to_source, back, most),
+        carry(&*platform, &pace, (from_source, to_target), there, most),
+        carry(&*platform, &pace, (from_target, to_source), back, most),
     );
     match limit.duration {
         None => drop(carried.await),
@@ -169,14 +175,16 @@ async fn within<F: Future>(platform: &dyn Platform, duration: Duration, future: 
 }
 
 async fn carry(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
+    platform: &dyn Platform,
+    pace: &Pace,
+    (mut from, mut to): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     count: &AtomicU64,
     most: u64,
 ) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
-        let length = from.read(&mut chunk).await?;
+        let most_now = chunk.len().min(pace.slice());
+        let length = from.read(&mut chunk[..most_now]).await?;
         if length == 0 {
             return to.close().await;
         }
@@ -184,6 +192,9 @@ async fn carry(
         let allowed = (length as u64).min(most.saturating_sub(before));
         count.store(before + allowed, Ordering::Relaxed);
         to.write_all(&chunk[..allowed as usize]).await?;
+        if let Some(at) = pace.passed(platform.now(), allowed as usize) {
+            platform.sleep_until(at).await;
+        }
         if allowed < length as u64 {
             // It still gets what is allowed.
             to.close().await?;

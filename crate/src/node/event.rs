@@ -93,6 +93,8 @@ pub enum Output {
         ends: relay::Circuit,
         /// What it may last and carry.
         limit: relay::Limit,
+        /// How fast: it is told of all bytes that pass.
+        pace: relay::Pace,
     },
     /// Do this for a WebRTC connection that is to be, and answer with
     /// [`Node::rtc_described`](super::Node::rtc_described),
@@ -261,6 +263,14 @@ pub enum Event {
         relay: PeerId,
         /// Where, without our PeerId.
         addresses: Vec<Multiaddr>,
+    },
+    /// As a relay, we have refused a place or a circuit.
+    #[cfg(feature = "relay")]
+    RelayRefused {
+        /// To whom.
+        peer: PeerId,
+        /// Why.
+        refusal: relay::Refusal,
     },
     /// Of what a relay allows of a connection, four fifths are used: it will soon be
     /// cut.

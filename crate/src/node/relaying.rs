@@ -23,6 +23,11 @@ use super::{AttemptError, ConnectionId, DialId, Direction, Event, Node, Output};
 
 /// The first wait before a relay is asked again; it doubles up to [`MAX_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest wait while a relay has not been away for long: it may be restarting.
+const SHORT_RETRY: Duration = Duration::from_secs(4);
+/// Tries after which a relay that cannot be reached is one that is away for long: two
+/// minutes and more.
+const SHORT_TRIES: u32 = 30;
 /// The longest wait before a relay that did not serve us is asked again.
 const MAX_RETRY: Duration = Duration::from_secs(60);
 /// Relays that are kept in mind because they did not serve us.
@@ -44,13 +49,21 @@ pub(super) struct Relays {
     /// How many others are to, whichever.
     any: usize,
     /// Relays that did not serve us: when to ask again, and the wait after that.
-    retries: Map<PeerId, (Instant, Duration)>,
+    retries: Map<PeerId, Retry>,
     /// Where we can be reached through whom.
     pub(super) announced: Map<PeerId, Vec<Multiaddr>>,
     /// Something changed that may make a relay useful.
     stirred: bool,
     /// When it was last seen to what is wanted.
     sought: Instant,
+}
+
+/// A relay that did not serve us.
+struct Retry {
+    at: Instant,
+    /// The wait after that.
+    wait: Duration,
+    tries: u32,
 }
 
 /// What a relay says of a connection through it.
@@ -100,16 +113,23 @@ impl Relays {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let waits = |relay: &PeerId| self.any > 0 || self.fixed.contains_key(relay);
         let retries = self.retries.iter().filter(|(relay, _)| waits(relay));
-        retries.map(|(_, (at, _))| *at).filter(|at| *at > self.sought).min()
+        retries.map(|(_, retry)| retry.at).filter(|at| *at > self.sought).min()
     }
 
-    fn refused(&mut self, now: Instant, relay: PeerId) {
-        let wait = self.retries.get(&relay).map_or(FIRST_RETRY, |(_, wait)| *wait);
+    fn refused(&mut self, now: Instant, relay: PeerId, error: &RelayError) {
+        let (wait, tries) =
+            self.retries.get(&relay).map_or((FIRST_RETRY, 0), |retry| (retry.wait, retry.tries));
+        // One that said no is not asked as soon as one that is away.
+        let away = !matches!(error, RelayError::Refused(_) | RelayError::NotARelay);
+        let longest = if away && tries < SHORT_TRIES { SHORT_RETRY } else { MAX_RETRY };
         if self.retries.len() >= MAX_REMEMBERED && !self.retries.contains_key(&relay) {
-            let first = self.retries.iter().min_by_key(|(_, (at, _))| *at).map(|(peer, _)| *peer);
+            let first =
+                self.retries.iter().min_by_key(|(_, retry)| retry.at).map(|(peer, _)| *peer);
             first.map(|peer| self.retries.remove(&peer));
         }
-        self.retries.insert(relay, (now + wait, (wait * 2).min(MAX_RETRY)));
+        let retry =
+            Retry { at: now + wait, wait: (wait * 2).min(longest), tries: tries.saturating_add(1) };
+        self.retries.insert(relay, retry);
     }
 }
 
@@ -195,8 +215,8 @@ impl Node {
 
     /// The host has joined the two streams of [`Output::Splice`], and now they, or
     /// what the limit allows, have come to their end.
-    pub fn splice_ended(&mut self, circuit: CircuitId, bytes: [u64; 2]) {
-        if let Some(summary) = self.relays.service.circuit_ended(circuit, bytes) {
+    pub fn splice_ended(&mut self, now: Instant, circuit: CircuitId, bytes: [u64; 2]) {
+        if let Some(summary) = self.relays.service.circuit_ended(now, circuit, bytes) {
             self.emit(Event::CircuitEnded { summary });
         }
     }
@@ -328,16 +348,16 @@ impl Node {
                 }
             }
             Order::Failed { attempt, error } => self.circuit_failed(now, attempt, error),
-            Order::Splice { circuit, ends, limit } => {
+            Order::Splice { circuit, ends, limit, pace } => {
                 let Circuit { source, target } = ends;
                 self.streams.remove(&source);
                 self.streams.remove(&target);
-                self.outputs.push_back(Output::Splice { circuit, ends, limit });
+                self.outputs.push_back(Output::Splice { circuit, ends, limit, pace });
             }
             Order::Reserved { relay, addresses } => self.reserved(now, relay, addresses),
             Order::Unreserved { relay, error } => {
                 self.announce(now, relay, Vec::new());
-                self.relays.refused(now, relay);
+                self.relays.refused(now, relay, &error);
                 self.relays.stirred = true;
                 self.emit(Event::Unreserved { relay, error });
             }
@@ -399,7 +419,7 @@ impl Node {
     fn seek_relays(&mut self, now: Instant) {
         self.relays.sought = now;
         let rests = |relays: &Relays, relay: &PeerId| {
-            relays.retries.get(relay).is_some_and(|(at, _)| *at > now)
+            relays.retries.get(relay).is_some_and(|retry| retry.at > now)
         };
         let held: Vec<PeerId> = self.reservations().map(|(relay, _)| *relay).collect();
         let under_way = |relays: &Relays, wanted: &PeerId| {

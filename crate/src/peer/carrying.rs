@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use crate::collections::{Map, Set};
 use crate::connection::{StreamEvent, StreamId};
 use crate::node::ConnectionId;
-use crate::protocols::relay::{Circuit, CircuitId, Limit};
-use crate::time::Instant;
+use crate::protocols::relay::{Circuit, CircuitId, Limit, Pace};
+use crate::time::{Instant, earliest};
 
 use super::{Output, Peer};
 
@@ -63,6 +63,15 @@ struct Splice {
     lost: [bool; 2],
     data: u64,
     deadline: Option<Instant>,
+    pace: Pace,
+    /// Until then nothing is carried: the pace is used up.
+    resumes: Option<Instant>,
+}
+
+impl Splice {
+    fn wakes_at(&self) -> Option<Instant> {
+        earliest(self.deadline, self.resumes)
+    }
 }
 
 impl Carried {
@@ -108,7 +117,7 @@ impl Carried {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.splices.values().filter_map(|splice| splice.deadline).min()
+        self.splices.values().filter_map(Splice::wakes_at).min()
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -140,7 +149,13 @@ impl Peer {
     }
 
     /// Joins two streams.
-    pub(super) fn splice(&mut self, now: Instant, circuit: CircuitId, ends: Circuit, limit: Limit) {
+    pub(super) fn splice(
+        &mut self,
+        now: Instant,
+        (circuit, ends): (CircuitId, Circuit),
+        limit: Limit,
+        pace: Pace,
+    ) {
         let ends = [ends.source, ends.target];
         let mut detached = true;
         for (connection, stream) in ends {
@@ -155,6 +170,8 @@ impl Peer {
             lost: [!detached; 2],
             data: limit.data.unwrap_or(u64::MAX),
             deadline: limit.duration.map(|duration| now + duration),
+            pace,
+            resumes: None,
         };
         for at in ends {
             self.carried.uses.insert(at, Use::Splice(circuit));
@@ -258,14 +275,16 @@ impl Peer {
     fn carry_splice(&mut self, now: Instant, circuit: CircuitId) {
         let Some(mut splice) = self.carried.splices.remove(&circuit) else { return };
         let cut = splice.lost != [false; 2];
+        splice.resumes.take_if(|at| *at <= now);
         let mut over = cut || splice.deadline.is_some_and(|at| at <= now);
         let mut spent = None;
         for from in 0..2 {
             let (source, target) = (splice.ends[from], splice.ends[1 - from]);
             let mut chunk = Vec::new();
-            while !over {
+            while !over && splice.resumes.is_none() {
                 chunk.clear();
                 self.look(source, &mut chunk);
+                chunk.truncate(splice.pace.slice());
                 if chunk.is_empty() {
                     break;
                 }
@@ -277,6 +296,7 @@ impl Peer {
                 let taken = self.write(target, &chunk);
                 self.consume(source, taken);
                 splice.bytes[from] += taken as u64;
+                splice.resumes = splice.pace.passed(now, taken);
                 if taken < chunk.len() {
                     break;
                 }
@@ -306,7 +326,7 @@ impl Peer {
                     self.reset_carried(at);
                 }
             }
-            self.node.splice_ended(circuit, splice.bytes);
+            self.node.splice_ended(now, circuit, splice.bytes);
         } else {
             self.carried.splices.insert(circuit, splice);
         }
@@ -343,9 +363,9 @@ impl Peer {
         self.carried.uses.retain(|(id, _), _| *id != gone);
     }
 
-    /// Ends the circuits whose time is over.
+    /// Goes on with circuits that wait for the time, or ends them at theirs.
     pub(super) fn time_carried(&mut self, now: Instant) {
-        let late = |splice: &Splice| splice.deadline.is_some_and(|at| at <= now);
+        let late = |splice: &Splice| splice.wakes_at().is_some_and(|at| at <= now);
         let splices = self.carried.splices.iter().filter(|(_, splice)| late(splice));
         for circuit in splices.map(|(circuit, _)| *circuit).collect::<Vec<_>>() {
             self.carried.stirred.insert(Use::Splice(circuit));

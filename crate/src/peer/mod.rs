@@ -493,8 +493,8 @@ impl Peer {
                     self.tunnel(now, connection, (via, stream));
                 }
                 #[cfg(feature = "relay")]
-                NodeOutput::Splice { circuit, ends, limit } => {
-                    self.splice(now, circuit, ends, limit);
+                NodeOutput::Splice { circuit, ends, limit, pace } => {
+                    self.splice(now, (circuit, ends), limit, pace);
                 }
                 #[cfg(feature = "webrtc")]
                 NodeOutput::Rtc { connection, order } => {

@@ -26,6 +26,7 @@ mod happening;
 mod nat;
 mod network;
 mod placed;
+mod power;
 #[cfg(feature = "webrtc")]
 mod rtc;
 mod tcp;
@@ -115,6 +116,9 @@ struct Host<A> {
     deaf: bool,
     /// What happens to it while it sleeps, if it does.
     asleep: Option<Vec<Happening>>,
+    /// It is stopped: dials to it are refused.
+    down: bool,
+    config: Config,
     /// What the peer wrote down.
     #[cfg(feature = "store")]
     disk: Disk,
@@ -148,7 +152,7 @@ impl<A: Application> World<A> {
         let index = PeerIndex(self.hosts.len());
         let mut config = Config::new(Keypair::generate_ed25519(&mut self.rng));
         configure(&mut config);
-        let mut peer = Peer::new(config, self.rng.fork());
+        let mut peer = Peer::new(config.clone(), self.rng.fork());
         peer.listening(self.now, memory(index));
         self.hosts.push(Host {
             peer,
@@ -157,6 +161,8 @@ impl<A: Application> World<A> {
             group: 0,
             deaf: false,
             asleep: None,
+            down: false,
+            config,
             #[cfg(feature = "store")]
             disk: Disk::default(),
         });
@@ -233,21 +239,6 @@ impl<A: Application> World<A> {
     /// says nothing.
     pub fn deafen(&mut self, index: PeerIndex) {
         self.hosts[index.0].deaf = true;
-    }
-
-    /// Freezes a peer, as a browser does a page in the background: nothing of it
-    /// runs, and what comes for it waits.
-    pub fn freeze(&mut self, index: PeerIndex) {
-        self.hosts[index.0].asleep.get_or_insert_default();
-    }
-
-    /// Ends a freeze; all that waited happens now, timers first.
-    pub fn thaw(&mut self, index: PeerIndex) {
-        let mut waiting = self.hosts[index.0].asleep.take().unwrap_or_default();
-        waiting.sort_by_key(|happening| !matches!(happening, Happening::Timer(_)));
-        for happening in waiting {
-            self.schedule(Duration::ZERO, happening);
-        }
     }
 
     /// Cuts a connection's transport, as a router that restarts does.
@@ -421,7 +412,9 @@ impl<A: Application> World<A> {
 
     fn accept(&mut self, from: End, to: PeerIndex, remote: Multiaddr) -> Option<ConnectionId> {
         let delay = self.links.delay(&mut self.rng);
-        let Ok(id) = self.hosts[to.0].peer.accepted(self.now, remote) else {
+        let host = &mut self.hosts[to.0];
+        let accepted = if host.down { None } else { host.peer.accepted(self.now, remote).ok() };
+        let Some(id) = accepted else {
             self.schedule(delay, Happening::DialFailed(from, "refused"));
             return None;
         };

@@ -10,6 +10,8 @@ pub mod addresses;
 pub mod arrivals;
 #[cfg(feature = "dialing")]
 mod backoff;
+#[cfg(any(feature = "limits", feature = "relay"))]
+pub(crate) mod bucket;
 pub(crate) mod dial;
 #[cfg(any(feature = "addresses", feature = "limits"))]
 pub mod gate;

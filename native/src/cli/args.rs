@@ -99,17 +99,33 @@ pub(super) struct Serve {
     #[arg(long)]
     pub(super) no_relay: bool,
 
-    /// Peers that may have a place at the relay at a time.
-    #[arg(long, value_name = "N", default_value_t = 128, conflicts_with = "no_relay")]
-    pub(super) relay_reservations: usize,
+    /// Peers that may have a place at the relay at a time; 128.
+    #[arg(long, value_name = "N", conflicts_with = "no_relay")]
+    pub(super) relay_reservations: Option<usize>,
 
-    /// Seconds that a relayed connection may last; 0 for no limit.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, conflicts_with = "no_relay")]
-    pub(super) relay_duration: u64,
+    /// Seconds that a relayed connection may last, 120; 0 for no limit.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "no_relay")]
+    pub(super) relay_duration: Option<u64>,
 
-    /// Bytes that a relayed connection may carry each way; 0 for no limit.
-    #[arg(long, value_name = "BYTES", default_value_t = 128 * 1024, conflicts_with = "no_relay")]
-    pub(super) relay_data: u64,
+    /// Bytes that a relayed connection may carry each way, 128K; 0 for no limit.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "no_relay")]
+    pub(super) relay_data: Option<u64>,
+
+    /// Bytes a second through one relayed connection, at most.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "no_relay")]
+    pub(super) relay_rate: Option<u64>,
+
+    /// Bytes a second through all relayed connections of one peer, at most.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "no_relay")]
+    pub(super) relay_rate_peer: Option<u64>,
+
+    /// Bytes a second through all relayed connections of one IP address, at most.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "no_relay")]
+    pub(super) relay_rate_ip: Option<u64>,
+
+    /// Bytes a second through all relayed connections together, at most.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "no_relay")]
+    pub(super) relay_rate_total: Option<u64>,
 
     /// Take limits, filters and bandwidth from this file, in TOML or JSON.
     #[arg(long, value_name = "FILE")]

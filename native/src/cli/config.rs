@@ -13,6 +13,7 @@ use polypeer::swarm::meter::{Of, Rates};
 use serde::{Deserialize, Deserializer};
 
 use super::args::{Serve, bytes};
+use super::relay::Relay;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +41,12 @@ pub(super) struct File {
     filters: Filters,
     bandwidth: Bandwidth,
     addresses: Addresses,
+    relay: Relay,
 }
 
 /// An amount of bytes: a number, or text such as `"512M"`.
 #[derive(Clone, Copy, Debug)]
-struct Amount(u64);
+pub(super) struct Amount(pub(super) u64);
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -192,7 +194,11 @@ impl File {
         self.arrivals.apply(config);
         self.filters.apply(config)?;
         self.addresses.apply(config)?;
-        self.bandwidth.apply(config)
+        self.bandwidth.apply(config)?;
+        match &mut config.relay.service {
+            Some(service) => self.relay.apply(service),
+            None => Ok(()),
+        }
     }
 }
 
@@ -223,7 +229,10 @@ pub(super) fn apply(arguments: &Serve, config: &mut Config) -> Result<(), Config
     let rates = &mut config.bandwidth.all;
     rates.inbound = arguments.limit_in.or(rates.inbound);
     rates.outbound = arguments.limit_out.or(rates.outbound);
-    Ok(())
+    match &mut config.relay.service {
+        Some(service) => Relay::flags(arguments).apply(service),
+        None => Ok(()),
+    }
 }
 
 impl Scopes {

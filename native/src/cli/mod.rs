@@ -8,6 +8,7 @@ mod output;
 mod perf;
 mod ping;
 mod reach;
+mod relay;
 mod serve;
 mod stats;
 

@@ -11,7 +11,7 @@ use polypeer::address::{Multiaddr, Protocol};
 use polypeer::facade::Node;
 use polypeer::facade::platform::TransportError;
 use polypeer::node::{Config, Direction, Event};
-use polypeer::protocols::relay::{CircuitSummary, Limit, ServiceConfig};
+use polypeer::protocols::relay::{CircuitSummary, ServiceConfig};
 use polypeer::swarm::manager;
 use polypeer_native::service::{echo, perf, room};
 use polypeer_native::store::FileStore;
@@ -62,7 +62,7 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     config.store.bootstrap.public = arguments.public_bootstrap;
     config.store.bootstrap.remembered = REMEMBERED;
     if !arguments.no_relay {
-        config.relay.service = Some(relay(&arguments));
+        config.relay.service = Some(ServiceConfig::default());
     }
     config::apply(&arguments, &mut config)?;
     raise_descriptor_limit();
@@ -101,18 +101,6 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     }
     output.print(json!({ "event": "closed" }), || "Closed".into());
     Ok(())
-}
-
-/// What others are allowed of this server as a relay.
-fn relay(arguments: &Serve) -> ServiceConfig {
-    let mut config = ServiceConfig::default();
-    config.max_reservations = arguments.relay_reservations;
-    let duration = Duration::from_secs(arguments.relay_duration);
-    config.limit = Limit {
-        duration: Some(duration).filter(|duration| !duration.is_zero()),
-        data: Some(arguments.relay_data).filter(|data| *data > 0),
-    };
-    config
 }
 
 /// What WebRTC direct is listened on with, if it is.
@@ -242,6 +230,13 @@ fn report(event: &Event, output: Output) {
             output.print(value, || {
                 format!("Relayed between {source} and {target}: {there} bytes, {back} back")
             });
+        }
+        Event::RelayRefused { peer, refusal } => {
+            let (rule, after) = (refusal.rule.name(), refusal.retry_after.map(|at| at.as_secs()));
+            let value = json!({
+                "event": "relayRefused", "peer": peer.to_string(), "rule": rule, "retryAfter": after,
+            });
+            output.print(value, || format!("Refused {peer} as a relay: {rule}"));
         }
         Event::StoreFailed { reason } => {
             output.warn(&format!("peers could not be written down: {reason}"));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use polypeer::facade::Node;
 use polypeer::node::{ScopeUse, Stats};
+use polypeer::protocols::relay::RelayStats;
 use polypeer::swarm::meter::Traffic;
 use serde_json::{Value, json};
 
@@ -18,11 +19,39 @@ pub(super) async fn print(node: Node, interval: Duration, output: Output) {
     loop {
         ticks.tick().await;
         let Ok(stats) = node.stats().await else { return };
-        output.print(value(&stats), || stats.to_string());
+        let relay = node.relay_stats().await.unwrap_or_default();
+        output.print(value(&stats, &relay), || format!("{stats}\n{}", said(&relay)));
     }
 }
 
-fn value(stats: &Stats) -> Value {
+/// What the relay does, in a line.
+fn said(relay: &RelayStats) -> String {
+    let RelayStats { reservations, circuits, refused, pairs, .. } = relay;
+    let bytes: u64 = pairs.iter().flat_map(|pair| pair.bytes).sum();
+    let mut line =
+        format!("relay        {reservations} places, {circuits} circuits, {bytes} B carried");
+    for (rule, count) in refused {
+        line.push_str(&format!("; {count} refused: {}", rule.name()));
+    }
+    line
+}
+
+fn relayed(relay: &RelayStats) -> Value {
+    let pairs = relay.pairs.iter().map(|pair| {
+        json!({
+            "source": pair.source.to_string(), "target": pair.target.to_string(),
+            "circuits": pair.circuits, "bytesThere": pair.bytes[0], "bytesBack": pair.bytes[1],
+        })
+    });
+    let refused = relay.refused.iter().map(|(rule, count)| (rule.name().into(), json!(count)));
+    json!({
+        "reservations": relay.reservations, "circuits": relay.circuits,
+        "refused": refused.collect::<serde_json::Map<_, _>>(),
+        "pairs": pairs.collect::<Vec<_>>(),
+    })
+}
+
+fn value(stats: &Stats, relay: &RelayStats) -> Value {
     let protocols = stats.protocols.iter().map(|protocol| {
         let traffic = traffic(&protocol.traffic);
         let (streams_in, streams_out) = (protocol.streams_in, protocol.streams_out);
@@ -53,6 +82,7 @@ fn value(stats: &Stats) -> Value {
             "full": refused.full, "handshakes": refused.handshakes, "denied": refused.denied,
             "addressFull": refused.address_full, "tooFast": refused.too_fast,
         },
+        "relay": relayed(relay),
         "protocols": protocols.collect::<Vec<_>>(),
         "scopes": scopes.collect::<Vec<_>>(),
     })

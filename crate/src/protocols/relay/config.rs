@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use super::Limit;
+use super::{Limit, RelayRates};
+use crate::collections::Set;
+use crate::identity::PeerId;
 
 /// The relay protocols of a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +45,15 @@ pub struct ServiceConfig {
     pub max_circuits_per_peer: usize,
     /// What each circuit may last and carry in each direction; 2 min, 128 KiB.
     pub limit: Limit,
+    /// How fast bytes pass; without limit. They go together with the rates that the
+    /// node as a whole keeps.
+    pub rates: RelayRates,
+    /// Who is served; empty, the default, for everybody.
+    pub allow: Set<PeerId>,
+    /// Who is not served, and to whom no circuit leads.
+    pub deny: Set<PeerId>,
+    /// Circuits from these peers and to them have no `limit`.
+    pub trusted: Set<PeerId>,
 }
 
 impl Default for ServiceConfig {
@@ -54,6 +65,10 @@ impl Default for ServiceConfig {
             max_circuits: 1024,
             max_circuits_per_peer: 16,
             limit: Limit { duration: Some(Duration::from_secs(120)), data: Some(128 * 1024) },
+            rates: RelayRates::default(),
+            allow: Set::new(),
+            deny: Set::new(),
+            trusted: Set::new(),
         }
     }
 }

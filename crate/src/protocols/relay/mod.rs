@@ -13,6 +13,8 @@ mod client;
 mod config;
 mod error;
 mod message;
+mod pace;
+mod refusal;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,8 @@ pub use client::{Client, Reservation};
 pub use config::{Config, ServiceConfig};
 pub use error::RelayError;
 pub use message::{Limit, MAX_ADDRESSES, MAX_MESSAGE_BYTES, Status};
+pub use pace::{Pace, RelayRates};
+pub use refusal::{MAX_PAIRS, PairStats, Refusal, RelayStats, Rule};
 pub use service::{Circuit, CircuitId, CircuitSummary, Service};
 pub use voucher::{Voucher, VoucherError};
 
@@ -85,6 +89,8 @@ pub enum Order {
         ends: Circuit,
         /// What it may last and carry.
         limit: Limit,
+        /// How fast.
+        pace: Pace,
     },
 }
 

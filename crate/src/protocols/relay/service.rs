@@ -12,12 +12,17 @@ use crate::address::{Multiaddr, Protocol as Part};
 use crate::connection::{Framing, StreamId};
 use crate::identity::PeerId;
 use crate::negotiate::Name;
-use crate::node::ConnectionId;
+use crate::node::{ConnectionId, Event};
 use crate::protocols::{Action, Input, Local, Protocol};
 use crate::time::{Instant, earliest};
 
 use super::message::{Hop, MAX_MESSAGE_BYTES, Reservation, Stop};
-use super::{FRAMING, HOP_NAME, Limit, Order, STOP_NAME, ServiceConfig, Status, Voucher};
+use super::pace::{Paces, Prefix};
+use super::refusal::Record;
+use super::{
+    FRAMING, HOP_NAME, Limit, Order, Refusal, RelayStats, Rule, STOP_NAME, ServiceConfig, Status,
+    Voucher,
+};
 
 /// Requests of one connection that are not read yet.
 pub(super) const MAX_REQUESTS: usize = 16;
@@ -59,6 +64,8 @@ pub struct Service {
     circuits: BTreeMap<CircuitId, State>,
     /// Streams to targets that have not answered yet.
     stops: BTreeMap<(ConnectionId, StreamId), CircuitId>,
+    paces: Paces,
+    record: Record,
     next: u64,
     actions: VecDeque<Action>,
 }
@@ -66,7 +73,7 @@ pub struct Service {
 struct Link {
     peer: PeerId,
     /// The IPv4 address or IPv6 /56 that it comes from.
-    prefix: Option<[u8; 8]>,
+    prefix: Option<Prefix>,
     relayed: bool,
 }
 
@@ -80,12 +87,17 @@ struct State {
     target: (PeerId, ConnectionId),
     /// Until the target has answered.
     deadline: Option<Instant>,
+    limit: Limit,
+    /// When it will be cut.
+    ends: Option<Instant>,
 }
 
 impl Service {
     /// A relay, or what may become one. `unix_millis_at_zero`: see
     /// [`Config`](super::Config).
     pub fn new(serving: bool, config: ServiceConfig, unix_millis_at_zero: u64) -> Self {
+        let mut paces = Paces::default();
+        paces.set(config.rates);
         Self {
             serving,
             config,
@@ -95,6 +107,8 @@ impl Service {
             requests: BTreeSet::new(),
             circuits: BTreeMap::new(),
             stops: BTreeMap::new(),
+            paces,
+            record: Record::default(),
             next: 0,
             actions: VecDeque::new(),
         }
@@ -117,6 +131,7 @@ impl Service {
     /// Serves others, or changes what it allows from now on; what stands, stays.
     pub fn serve(&mut self, config: ServiceConfig) {
         self.serving = true;
+        self.paces.set(config.rates);
         self.config = config;
     }
 
@@ -130,10 +145,46 @@ impl Service {
         self.circuits.len()
     }
 
+    /// What it does and has done.
+    pub fn stats(&self) -> RelayStats {
+        RelayStats {
+            reservations: self.reservations.len(),
+            circuits: self.circuits.len(),
+            refused: self.record.refused.iter().map(|(rule, count)| (*rule, *count)).collect(),
+            pairs: self.record.pairs(),
+        }
+    }
+
     /// A circuit that was ordered is over, having carried so many bytes.
-    pub fn circuit_ended(&mut self, circuit: CircuitId, bytes: [u64; 2]) -> Option<CircuitSummary> {
+    pub fn circuit_ended(
+        &mut self,
+        now: Instant,
+        circuit: CircuitId,
+        bytes: [u64; 2],
+    ) -> Option<CircuitSummary> {
         let state = self.circuits.remove(&circuit)?;
-        Some(CircuitSummary { source: state.source.0, target: state.target.0, bytes })
+        let summary = CircuitSummary { source: state.source.0, target: state.target.0, bytes };
+        self.record.ended(now, &summary);
+        Some(summary)
+    }
+
+    /// What a circuit between two peers may last and carry.
+    fn limit(&self, ends: [&PeerId; 2]) -> Limit {
+        let trusted = ends.iter().any(|peer| self.config.trusted.contains(peer));
+        if trusted { Limit::default() } else { self.config.limit }
+    }
+
+    fn serves(&self, peer: &PeerId) -> bool {
+        let ServiceConfig { allow, deny, .. } = &self.config;
+        !deny.contains(peer) && (allow.is_empty() || allow.contains(peer))
+    }
+
+    fn refuse(&mut self, connection: ConnectionId, refusal: Refusal) -> Status {
+        self.record.refuse(refusal.rule);
+        if let Some(peer) = self.connections.get(&connection).map(|link| link.peer) {
+            self.actions.push_back(Action::Emit(Event::RelayRefused { peer, refusal }));
+        }
+        refusal.rule.status()
     }
 
     fn answer(&mut self, (connection, stream): (ConnectionId, StreamId), status: Status) {
@@ -152,11 +203,11 @@ impl Service {
         let refusal = match Hop::decode(bytes) {
             Ok(Hop::Reserve) => match self.reserve(now, connection) {
                 Ok(()) => return self.confirm(now, local, connection, stream),
-                Err(status) => status,
+                Err(refusal) => self.refuse(connection, refusal),
             },
             Ok(Hop::Connect { peer }) => match self.connect(now, connection, stream, peer) {
                 Ok(()) => return,
-                Err(status) => status,
+                Err(refusal) => self.refuse(connection, refusal),
             },
             Ok(Hop::Status { .. }) => Status::UnexpectedMessage,
             Err(_) => Status::MalformedMessage,
@@ -164,25 +215,38 @@ impl Service {
         self.answer((connection, stream), refusal);
     }
 
-    fn reserve(&mut self, now: Instant, connection: ConnectionId) -> Result<(), Status> {
-        let link = self.connections.get(&connection).ok_or(Status::ConnectionFailed)?;
-        if link.relayed {
-            return Err(Status::PermissionDenied);
-        }
-        let others = || self.reservations.iter().filter(|(peer, _)| **peer != link.peer);
+    fn reserve(&mut self, now: Instant, connection: ConnectionId) -> Result<(), Refusal> {
+        let link = self.asker(connection)?;
+        let (peer, prefix) = (link.peer, link.prefix);
+        let others = || self.reservations.iter().filter(|(other, _)| **other != peer);
         let near = |kept: &Kept| match self.connections.get(&kept.connection) {
-            Some(other) => link.prefix.is_some() && other.prefix == link.prefix,
+            Some(other) => prefix.is_some() && other.prefix == prefix,
             None => false,
         };
-        if others().count() >= self.config.max_reservations
-            || others().filter(|(_, kept)| near(kept)).count()
-                >= self.config.max_reservations_per_ip
-        {
-            return Err(Status::ReservationRefused);
+        let until = |first: Option<Instant>| first.map(|at| at.since(now));
+        if others().count() >= self.config.max_reservations {
+            let retry_after = until(others().map(|(_, kept)| kept.expires).min());
+            return Err(Refusal { rule: Rule::Reservations, retry_after });
+        }
+        let nearby = || others().filter(|(_, kept)| near(kept));
+        if nearby().count() >= self.config.max_reservations_per_ip {
+            let retry_after = until(nearby().map(|(_, kept)| kept.expires).min());
+            return Err(Refusal { rule: Rule::ReservationsPerIp, retry_after });
         }
         let kept = Kept { connection, expires: now + self.config.reservation_ttl };
-        self.reservations.insert(link.peer, kept);
+        self.reservations.insert(peer, kept);
         Ok(())
+    }
+
+    /// Who asks, if it may.
+    fn asker(&self, connection: ConnectionId) -> Result<&Link, Refusal> {
+        let refuse = |rule| Refusal { rule, retry_after: None };
+        let link = self.connections.get(&connection).ok_or(refuse(Rule::Relayed))?;
+        match link {
+            Link { relayed: true, .. } => Err(refuse(Rule::Relayed)),
+            Link { peer, .. } if !self.serves(peer) => Err(refuse(Rule::Denied)),
+            link => Ok(link),
+        }
     }
 
     fn confirm(&mut self, now: Instant, local: &Local, connection: ConnectionId, stream: StreamId) {
@@ -198,7 +262,7 @@ impl Service {
         });
         let voucher = Voucher::seal(&local.keypair, &peer, ends).ok();
         let reservation = Reservation { expire: ends, addresses: addresses.collect(), voucher };
-        let (status, limit) = (Status::Ok, self.config.limit);
+        let (status, limit) = (Status::Ok, self.limit([&peer, &peer]));
         let message = Hop::Status { status, reservation: Some(reservation), limit };
         self.actions.push_back(Action::Send { connection, stream, bytes: message.encode() });
         self.actions.push_back(Action::Finish { connection, stream });
@@ -210,27 +274,37 @@ impl Service {
         connection: ConnectionId,
         stream: StreamId,
         peer: PeerId,
-    ) -> Result<(), Status> {
-        let link = self.connections.get(&connection).ok_or(Status::ConnectionFailed)?;
-        if link.relayed {
-            return Err(Status::PermissionDenied);
+    ) -> Result<(), Refusal> {
+        let source = self.asker(connection)?.peer;
+        let refuse = |rule| Refusal { rule, retry_after: None };
+        if self.config.deny.contains(&peer) {
+            return Err(refuse(Rule::Denied));
         }
         let kept = self.reservations.get(&peer).filter(|kept| kept.expires > now);
-        let target = kept.ok_or(Status::NoReservation)?.connection;
-        let of = |peer: &PeerId| {
-            let takes_part = |state: &&State| state.source.0 == *peer || state.target.0 == *peer;
-            self.circuits.values().filter(takes_part).count()
+        let target = kept.ok_or(refuse(Rule::NoReservation))?.connection;
+        let full = |rule, most: usize, counts: &dyn Fn(&State) -> bool| {
+            let counted = || self.circuits.values().filter(|state| counts(state));
+            let first = || counted().filter_map(|state| state.ends).min();
+            (counted().count() >= most)
+                .then(|| Refusal { rule, retry_after: first().map(|at| at.since(now)) })
         };
-        if self.circuits.len() >= self.config.max_circuits
-            || of(&link.peer) >= self.config.max_circuits_per_peer
-            || of(&peer) >= self.config.max_circuits_per_peer
-        {
-            return Err(Status::ResourceLimitExceeded);
+        let of = |state: &State, peer: &PeerId| state.source.0 == *peer || state.target.0 == *peer;
+        let (in_all, each) = (self.config.max_circuits, self.config.max_circuits_per_peer);
+        let refusal = full(Rule::Circuits, in_all, &|_| true)
+            .or_else(|| full(Rule::CircuitsPerPeer, each, &|state| of(state, &source)))
+            .or_else(|| full(Rule::CircuitsPerPeer, each, &|state| of(state, &peer)));
+        if let Some(refusal) = refusal {
+            return Err(refusal);
         }
         self.next += 1;
-        let source = (link.peer, connection, stream);
-        let deadline = Some(now + ANSWER_TIME);
-        let state = State { source, target: (peer, target), deadline };
+        let limit = self.limit([&source, &peer]);
+        let state = State {
+            source: (source, connection, stream),
+            target: (peer, target),
+            deadline: Some(now + ANSWER_TIME),
+            limit,
+            ends: limit.duration.map(|duration| now + duration),
+        };
         self.circuits.insert(CircuitId(self.next), state);
         self.actions.push_back(Action::Open {
             connection: target,
@@ -245,7 +319,7 @@ impl Service {
         let Some(state) = self.circuits.get(&id) else {
             return self.actions.push_back(Action::Reset { connection, stream });
         };
-        let bytes = Stop::Connect { peer: state.source.0, limit: self.config.limit }.encode();
+        let bytes = Stop::Connect { peer: state.source.0, limit: state.limit }.encode();
         self.stops.insert((connection, stream), id);
         self.actions.push_back(Action::Send { connection, stream, bytes });
     }
@@ -261,12 +335,14 @@ impl Service {
         }
         let Some(state) = self.circuits.get_mut(&id) else { return };
         state.deadline = None;
-        let (_, connection, stream) = state.source;
-        let limit = self.config.limit;
+        let ((from, connection, stream), (to, _), limit) =
+            (state.source, state.target, state.limit);
         let message = Hop::Status { status: Status::Ok, reservation: None, limit };
         self.actions.push_back(Action::Send { connection, stream, bytes: message.encode() });
         let ends = Circuit { source: (connection, stream), target };
-        self.actions.push_back(Action::Relay(Order::Splice { circuit: id, ends, limit }));
+        let prefix = |id| self.connections.get(&id).and_then(|link| link.prefix);
+        let pace = self.paces.circuit([(from, prefix(connection)), (to, prefix(target.0))]);
+        self.actions.push_back(Action::Relay(Order::Splice { circuit: id, ends, limit, pace }));
     }
 
     /// A circuit did not come about on its target's side.
@@ -330,7 +406,7 @@ impl Service {
 }
 
 /// What addresses are counted by.
-fn prefix(remote: &Multiaddr) -> Option<[u8; 8]> {
+fn prefix(remote: &Multiaddr) -> Option<Prefix> {
     match remote.iter().next()? {
         Part::Ip4(address) => {
             let [a, b, c, d] = address.octets();

@@ -20,6 +20,8 @@ mod paths;
 mod reach;
 #[cfg(feature = "relay")]
 mod relay;
+#[cfg(feature = "relay")]
+mod service;
 #[cfg(feature = "store")]
 mod store;
 mod swarm;

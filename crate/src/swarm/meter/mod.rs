@@ -11,7 +11,6 @@
 //! waits for the moment at which what passed has been paid for; others of the
 //! same connection, of the same peer and of other protocols go on.
 
-mod bucket;
 mod rate;
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -21,9 +20,10 @@ use crate::identity::PeerId;
 use crate::negotiate::Name;
 use crate::time::Instant;
 
-pub use bucket::BURST;
-use bucket::Bucket;
+use crate::swarm::bucket::Bucket;
 use rate::Rate;
+
+pub use crate::swarm::bucket::BURST;
 
 /// The most bytes a second, each way; `None` is without limit. Rates below some
 /// 32 KiB a second delay answers so much that remotes may give the connection up.

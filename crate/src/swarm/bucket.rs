@@ -18,7 +18,7 @@ const MIN_SLICE: u64 = 1024;
 /// them waits for the moment that [`Bucket::charge`] names; so those who share a
 /// bucket go on in the order in which they came, and none goes short.
 #[derive(Debug, Default)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// Bytes a second; zero for no limit.
     rate: AtomicU64,
     /// In nanoseconds of the core's clock.
@@ -26,17 +26,17 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn set_rate(&self, rate: Option<u64>) {
+    pub(crate) fn set_rate(&self, rate: Option<u64>) {
         self.rate.store(rate.map_or(0, |rate| rate.max(1)), Relaxed);
     }
 
     /// Bytes a second, if there is a limit.
-    pub(super) fn rate(&self) -> Option<u64> {
+    pub(crate) fn rate(&self) -> Option<u64> {
         Some(self.rate.load(Relaxed)).filter(|rate| *rate > 0)
     }
 
     /// `bytes` have passed: when the next may, if not at once.
-    pub(super) fn charge(&self, now: Instant, bytes: usize) -> Option<Instant> {
+    pub(crate) fn charge(&self, now: Instant, bytes: usize) -> Option<Instant> {
         let rate = self.rate()?;
         let cost = u128::from(bytes as u64) * 1_000_000_000 / u128::from(rate);
         let cost = u64::try_from(cost).unwrap_or(u64::MAX);
@@ -49,7 +49,7 @@ impl Bucket {
     }
 
     /// How many bytes to pass before the next charge.
-    pub(super) fn slice(&self) -> usize {
+    pub(crate) fn slice(&self) -> usize {
         let slice = |rate: u64| (rate / 50).clamp(MIN_SLICE, MAX_SLICE);
         self.rate().map_or(usize::MAX, |rate| slice(rate) as usize)
     }
