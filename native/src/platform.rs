@@ -156,6 +156,11 @@ impl Platform for Native {
         })
     }
 
+    fn punch(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.punch(address).await })
+    }
+
     fn listen(
         &self,
         address: Multiaddr,
@@ -191,6 +196,19 @@ impl Inner {
                 None => return Err(failure),
             }
         }
+    }
+
+    async fn punch(&self, address: Multiaddr) -> Result<Link, TransportError> {
+        let (at, over) = match Endpoint::parse(&address) {
+            Some(Endpoint::Tcp { host: Host::Ip(ip), port, over }) if over.layer == Layer::Tcp => {
+                (SocketAddr::new(ip, port), over)
+            }
+            _ => return Err(TransportError::Unsupported { address }),
+        };
+        let failed = |source| TransportError::Connect { address: over.address(at), source };
+        let stream = tcp::punch(&self.ports, at).await.map_err(failed)?;
+        let local = over.address(stream.local_addr().map_err(failed)?);
+        Ok(Link::new(Box::new(Compat(stream)), local, over.address(at)))
     }
 
     async fn attempt(&self, target: Target) -> Result<Link, TransportError> {

@@ -21,6 +21,10 @@ const BACKLOG: u32 = 1024;
 const MIN_BACKOFF: Duration = Duration::from_millis(10);
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
+/// How soon a refused connection is tried again while a hole is punched: a
+/// translator that refuses what comes too early lets the next one in.
+const AFTER_REFUSAL: Duration = Duration::from_millis(50);
+
 /// The addresses listened on, which outgoing connections leave from, so that the
 /// address that others see is one they can dial.
 #[derive(Default)]
@@ -56,6 +60,23 @@ pub(crate) async fn connect(ports: &Ports, remote: SocketAddr) -> io::Result<Tcp
         }
     }
     prepared(socket(remote)?.connect(remote).await?)
+}
+
+/// Connects to `remote` from a port of `ports` and no other, while it connects to us:
+/// the two may meet on the way (simultaneous open, RFC 9293, section 3.5), or one may
+/// be accepted by the other's listener. Goes on while it is refused.
+pub(crate) async fn punch(ports: &Ports, remote: SocketAddr) -> io::Result<TcpStream> {
+    let local = ports.toward(remote).ok_or(io::ErrorKind::AddrNotAvailable)?;
+    loop {
+        match connect_from(local, remote).await {
+            Ok(stream) if stream.local_addr()? == stream.peer_addr()? => {
+                return Err(io::ErrorKind::AddrInUse.into());
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            result => return result,
+        }
+        tokio::time::sleep(AFTER_REFUSAL).await;
+    }
 }
 
 async fn connect_from(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> {
@@ -244,5 +265,63 @@ fn is_link_local(ip: &IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// A port for each end, that nobody listens on.
+    fn ends() -> [SocketAddr; 2] {
+        let bound = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        bound.map(|socket| socket.local_addr().unwrap())
+    }
+
+    /// Connects until that succeeds, on a thread and runtime of its own: what is
+    /// refused came while the other end was between two tries.
+    fn connecting(local: SocketAddr, remote: SocketAddr) -> std::thread::JoinHandle<TcpStream> {
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                loop {
+                    match connect_from(local, remote).await {
+                        Ok(stream) => return stream,
+                        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            })
+        })
+    }
+
+    #[test]
+    fn two_that_connect_to_each_other_at_once_are_connected_without_a_listener() {
+        let [a, b] = ends();
+        let sides = [connecting(a, b), connecting(b, a)];
+        let [one, other] = sides.map(|side| side.join().unwrap());
+        assert_eq!((one.local_addr().unwrap(), one.peer_addr().unwrap()), (a, b));
+        assert_eq!((other.local_addr().unwrap(), other.peer_addr().unwrap()), (b, a));
+    }
+
+    #[tokio::test]
+    async fn a_punch_goes_on_while_it_is_refused_and_leaves_from_the_port_listened_on() {
+        let [_, remote] = ends();
+        let ports = Arc::default();
+        let acceptor = Acceptor::bind(&ports, ends()[0], true).unwrap();
+        let punch = punch(&ports, remote);
+        let mut punch = std::pin::pin!(punch);
+        let early = tokio::time::timeout(AFTER_REFUSAL * 3, punch.as_mut()).await;
+        assert!(early.is_err(), "nobody is there, and it has not given up");
+        let listener = TcpListener::bind(remote).await.unwrap();
+        let (accepted, connected) = tokio::join!(listener.accept(), punch);
+        assert_eq!(accepted.unwrap().1, acceptor.local());
+        assert_eq!(connected.unwrap().local_addr().unwrap(), acceptor.local());
+    }
+
+    #[tokio::test]
+    async fn who_does_not_listen_cannot_punch() {
+        let refused = punch(&Ports::default(), ends()[0]).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrNotAvailable);
     }
 }

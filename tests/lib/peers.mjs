@@ -63,17 +63,19 @@ function start(name, args) {
 }
 
 /**
- * Starts a listener; with the command `relay` it serves as a relay without limits,
+ * Starts a listener; with the command `relay` it serves as a relay without limits, with
+ * `punch` it listens through the relay at `at` and punches holes for those who come;
  * `through` is the address of the relay that it listens through. `settle` has one in JavaScript collect its garbage, if it was
  * started with `--expose-gc`; `close` ends it.
  */
-export async function listen(name, transport, { command = 'listen', through } = {}) {
-  const where = through === undefined ? ['--transport', transport] : ['--through', through]
+export async function listen(name, transport, { command = 'listen', through, at } = {}) {
+  const anywhere = through === undefined ? ['--transport', transport] : ['--through', through]
+  const where = at === undefined ? anywhere : [at]
   const { child, line, end } = start(name, [command, ...where])
   const { peerId, addresses } = await line()
   return {
     peerId,
-    address: addresses[0],
+    address: (at && addresses.find((address) => address.includes('/p2p-circuit'))) ?? addresses[0],
     pid: child.pid,
     async settle() {
       if (!peers[name].arguments) return

@@ -42,6 +42,7 @@ func run(args []string) error {
 	agent := flags.String("agent", "", "text that the remote's agent must contain")
 	upload := flags.Int64("upload", 0, "bytes to send")
 	download := flags.Int64("download", 0, "bytes to receive")
+	at := flags.String("at", loopback, "where to listen")
 	through := flags.String("through", "", "address of a relay to listen through")
 	switch args[0] {
 	case "listen", "relay":
@@ -52,6 +53,17 @@ func run(args []string) error {
 			return listenThrough(*through)
 		}
 		return listen(*transport, args[0] == "relay")
+	case "punch", "upgrade":
+		if len(args) < 2 {
+			return fmt.Errorf("%s needs an address", args[0])
+		}
+		if err := flags.Parse(args[2:]); err != nil {
+			return err
+		}
+		if args[0] == "punch" {
+			return punch(args[1], *at)
+		}
+		return upgrade(args[1], *at)
 	case "dial", "perf":
 		if len(args) < 2 {
 			return fmt.Errorf("%s needs an address", args[0])

@@ -5,6 +5,18 @@
 //! Here is the exchange of messages; [`Node`](crate::node::Node) decides when to try
 //! and dials. Source: libp2p specs "DCUtR", r1.
 //!
+//! Which pairs come together, in the simulator (`sim/tests/dcutr.rs`: 20 runs each, 5 to
+//! 85 ms one way, up to 40 ms of jitter, 1 % of loss; translators that are silent and
+//! ones that answer with resets; the median time from the relayed connection on):
+//!
+//! | translators                                   | direct | after        |
+//! | --------------------------------------------- | ------ | ------------ |
+//! | the one that dialed the relay has none        | 100 %  | 0.8 s        |
+//! | cones of any kind, or one and none            | 100 %  | 1.5 to 1.6 s |
+//! | symmetric, and one open to addresses          | 100 %  | 1.6 to 1.7 s |
+//! | symmetric, and port restricted or symmetric   | 0 %    | stays relayed |
+//! | the same for both, with hairpin or without    | 100 %  | by the network inside |
+//!
 //! What remotes can make grow: one exchange each way a relayed connection, with
 //! [`MAX_ADDRESSES`] of the remote; [`MAX_ANSWERS`] in its life; each ends at
 //! [`EXCHANGE_TIMEOUT`]. [`MAX_REMEMBERED`] upgrades are remembered, each with

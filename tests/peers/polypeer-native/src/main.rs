@@ -4,6 +4,7 @@ mod bench;
 mod dial;
 mod flood;
 mod plain;
+mod punch;
 mod serve;
 #[path = "../../shared/streams.rs"]
 mod streams;
@@ -26,6 +27,9 @@ use serde_json::json;
 const MAX_CONNECTIONS: usize = 16_384;
 /// Bytes of memory that it may use.
 const MEMORY: usize = 1 << 30;
+
+/// Where peers listen that are not told otherwise.
+const LOOPBACK: &str = "/ip4/127.0.0.1/tcp/0";
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -59,7 +63,7 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
         }
         [command, ..] if command == "listen" || command == "relay" => {
             let address = match option("--transport").unwrap_or("tcp") {
-                "tcp" => "/ip4/127.0.0.1/tcp/0",
+                "tcp" => option("--at").unwrap_or(LOOPBACK),
                 "ws" => "/ip4/127.0.0.1/tcp/0/ws",
                 "webrtc-direct" => "/ip4/127.0.0.1/udp/0/webrtc-direct",
                 other => return Err(format!("no such transport: {other}").into()),
@@ -72,6 +76,13 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             }
             node.listen(address.parse()?).await?;
             serve_until_closed(&node).await
+        }
+        [command, relay, ..] if command == "punch" => {
+            let node = punch::listen(relay, option("--at").unwrap_or(LOOPBACK)).await?;
+            serve_until_closed(&node).await
+        }
+        [command, address, ..] if command == "upgrade" => {
+            punch::upgrade(address.parse()?, option("--at").unwrap_or(LOOPBACK)).await
         }
         [command, address, ..] if command == "dial" => {
             dial::checks(address.parse()?, option("--agent").unwrap_or("")).await

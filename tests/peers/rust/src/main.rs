@@ -3,6 +3,7 @@
 mod bench;
 mod dial;
 mod host;
+mod punch;
 mod serve;
 #[path = "../../shared/streams.rs"]
 mod streams;
@@ -40,6 +41,17 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             println!("{}", json!({ "peerId": peer_id.to_string(), "addresses": addresses }));
             tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
             Ok(true)
+        }
+        [command, relay, ..] if command == "punch" => {
+            let at = option("--at").unwrap_or(punch::LOOPBACK);
+            let (peer_id, address) = punch::listen(relay.parse()?, at.parse()?).await?;
+            println!("{}", json!({ "peerId": peer_id.to_string(), "addresses": [address] }));
+            tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
+            Ok(true)
+        }
+        [command, address, ..] if command == "upgrade" => {
+            let at = option("--at").unwrap_or(punch::LOOPBACK);
+            punch::upgrade(address.parse()?, at.parse()?).await
         }
         [command, address, ..] if command == "dial" => {
             dial::checks(address.parse()?, option("--agent").unwrap_or("")).await
