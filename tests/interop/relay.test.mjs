@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { ask, failures, listen, missing, peers } from '../lib/peers.mjs'
 
-const names = ['go', 'js-node', 'polypeer-native']
+const names = ['go', 'js-node', 'polypeer-native', 'polypeer-node']
 const isOurs = (name) => name.startsWith('polypeer')
 
 for (const relay of names) {

@@ -1,8 +1,13 @@
 // The npm package behind the adapter of ../shared/protocols.mjs, in Node and in a page.
 import { createNode } from 'polypeer'
 
-export async function makePeer({ listen = [], webrtc } = {}) {
-  const node = await createNode({ listen, webrtc })
+const UNLIMITED = { duration: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY }
+
+export async function makePeer({ listen = [], relay = false, webrtc } = {}) {
+  const node = await createNode({ webrtc, relay: relay && UNLIMITED })
+  const reserved = new Promise((resolve) => node.addEventListener('relay:reserved', resolve, { once: true }))
+  for (const address of listen) await node.listen(address)
+  if (listen.some((address) => /\/p2p\/[^/]+\/p2p-circuit$/.test(address))) await reserved
   let connection
   /** By PeerId: a relay on the way is identified too. */
   const identified = new Map()
