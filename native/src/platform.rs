@@ -147,13 +147,12 @@ impl Platform for Native {
     }
 
     fn dial(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
-        let inner = Arc::clone(&self.0);
-        Box::pin(async move {
-            let limit = inner.options.dial_timeout;
-            tokio::time::timeout(limit, inner.dial(&address))
-                .await
-                .unwrap_or(Err(TransportError::TimedOut { address }))
-        })
+        let ports = Arc::clone(&self.0.ports);
+        self.dial_from(ports, address)
+    }
+
+    fn dial_anew(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
+        self.dial_from(Arc::default(), address)
     }
 
     fn punch(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
@@ -170,16 +169,33 @@ impl Platform for Native {
     }
 }
 
+impl Native {
+    /// Dials from one of these ports, or from any if none will do.
+    fn dial_from(
+        &self,
+        ports: Arc<Ports>,
+        address: Multiaddr,
+    ) -> BoxFuture<'static, Result<Link, TransportError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            let limit = inner.options.dial_timeout;
+            tokio::time::timeout(limit, inner.dial(&ports, &address))
+                .await
+                .unwrap_or(Err(TransportError::TimedOut { address }))
+        })
+    }
+}
+
 impl Inner {
     /// Tries what `address` resolves to, one after the other and then beside each
     /// other; the first link wins.
-    async fn dial(&self, address: &Multiaddr) -> Result<Link, TransportError> {
+    async fn dial(&self, ports: &Ports, address: &Multiaddr) -> Result<Link, TransportError> {
         let mut targets = resolve(&*self.options.resolver, address).await?.into_iter();
         let mut attempts = FuturesUnordered::new();
         let mut failure = TransportError::Unsupported { address: address.clone() };
         loop {
             if let Some(target) = targets.next() {
-                attempts.push(self.attempt(target));
+                attempts.push(self.attempt(ports, target));
             }
             let next = tokio::time::timeout(ATTEMPT_DELAY, attempts.next());
             let ended = if targets.len() == 0 {
@@ -211,7 +227,7 @@ impl Inner {
         Ok(Link::new(Box::new(Compat(stream)), local, over.address(at)))
     }
 
-    async fn attempt(&self, target: Target) -> Result<Link, TransportError> {
+    async fn attempt(&self, ports: &Ports, target: Target) -> Result<Link, TransportError> {
         let remote = target.address();
         let (at, over) = match target {
             Target::Memory(port) => return memory::dial(port),
@@ -219,7 +235,7 @@ impl Inner {
             Target::Tcp { at, over } => (at, over),
         };
         let failed = |source| TransportError::Connect { address: remote.clone(), source };
-        let stream = tcp::connect(&self.ports, at).await.map_err(failed)?;
+        let stream = tcp::connect(ports, at).await.map_err(failed)?;
         let local = over.address(stream.local_addr().map_err(failed)?);
         let io: Box<dyn Io> = match &over.layer {
             Layer::Tcp => Box::new(Compat(stream)),

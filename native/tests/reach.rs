@@ -7,8 +7,9 @@ use std::sync::Arc;
 use common::{address, host};
 use futures::StreamExt;
 use polypeer::facade::Node;
-use polypeer::node::{Config, Event};
-use polypeer::swarm::addresses::{Config as Announcing, Source};
+use polypeer::node::{Config, Direction, Event};
+use polypeer::protocols::autonat::ServerConfig;
+use polypeer::swarm::addresses::{Config as Announcing, Reachability, Source};
 use polypeer::{Keypair, Rng};
 
 fn node(number: u64, change: impl FnOnce(&mut Config)) -> Node {
@@ -47,4 +48,40 @@ async fn peers_are_told_what_is_announced_and_of_every_change() {
     let listened: Vec<_> = own.iter().filter(|own| own.source == Source::Listening).collect();
     assert_eq!(listened.len(), 1);
     assert!(!listened[0].announced);
+}
+
+#[tokio::test]
+async fn a_node_learns_that_it_can_be_dialed_and_what_it_is_dialed_from() {
+    let server = node(3, |config| {
+        config.addresses.private = true;
+        config.autonat.server = Some(ServerConfig::default());
+    });
+    let listening = server.listen(address("/ip4/127.0.0.1/tcp/0")).await.unwrap();
+    let client = node(4, |config| {
+        config.addresses.private = true;
+        config.autonat.confidence = 1;
+    });
+    let own = client.listen(address("/ip4/127.0.0.1/tcp/0/ws")).await.unwrap();
+    let mut events = client.events();
+    client.dial(listening[0].with_peer(*server.peer_id())).await.unwrap();
+    let mut dialed_back = None;
+    loop {
+        match events.next().await.unwrap() {
+            Event::Connected { peer, direction: Direction::Inbound, remote, .. } => {
+                dialed_back = Some((peer, remote));
+            }
+            Event::Reachability { address: Some(address), reachability } => {
+                assert_eq!((address, reachability), (own[0].clone(), Reachability::Public));
+                break;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(client.reachability().await.unwrap(), Reachability::Public);
+    // As somebody else, and from a port that is not listened on.
+    let (peer, remote) = dialed_back.unwrap();
+    assert_ne!(peer, *server.peer_id());
+    assert!(!remote.to_string().starts_with(&listening[0].to_string()));
+    server.close().await;
+    client.close().await;
 }

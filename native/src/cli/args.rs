@@ -30,7 +30,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run a server: circuit relay, ping, identify, echo and the demo's chat room.
+    /// Run a server: circuit relay, AutoNAT, ping, identify, echo and the demo's chat
+    /// room.
     ///
     /// Without --listen it listens on all interfaces, IPv4 and IPv6: on port 4001
     /// for TCP and for WebRTC direct, by which pages reach it without a certificate
@@ -180,6 +181,10 @@ pub(super) struct Serve {
     /// /ip4/10.0.0.0/ipcidr/8. May be repeated.
     #[arg(long, value_name = "SUBJECT")]
     pub(super) no_announce: Vec<String>,
+
+    /// Do not find out for others whether they can be dialed (AutoNAT).
+    #[arg(long)]
+    pub(super) no_autonat: bool,
 
     /// Print what the server does and holds so often.
     #[arg(long, value_name = "SECONDS", value_parser = interval)]

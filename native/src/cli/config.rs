@@ -153,6 +153,8 @@ struct Addresses {
     no_announce: Vec<String>,
     /// Remotes that must see an address before it is believed.
     observers: Option<usize>,
+    /// Whether private addresses are as good as public ones: for closed networks.
+    private: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -341,6 +343,7 @@ impl Addresses {
         for subject in self.no_announce {
             addresses.no_announce.push(subject.parse()?);
         }
+        addresses.private = self.private.unwrap_or(addresses.private);
         addresses.observers = self.observers.unwrap_or(addresses.observers).max(1);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use polypeer::address::Multiaddr;
 use polypeer::facade::Node;
-use polypeer::swarm::addresses::Source;
+use polypeer::swarm::addresses::{Reachability, Source};
 use serde_json::json;
 
 use super::output::Output;
@@ -38,4 +38,19 @@ impl Reach {
         let value = json!({ "event": "addresses", "addresses": list });
         self.output.print(value, || format!("Announcing\n  {}", list.join("\n  ")));
     }
+}
+
+/// It is known now, or doubtful again, whether others can dial the server.
+pub(super) fn tell(address: Option<&Multiaddr>, reachability: Reachability, output: Output) {
+    let (name, text) = match reachability {
+        Reachability::Unknown => ("unknown", "may be out of reach again"),
+        Reachability::Public => ("public", "can be dialed by everyone"),
+        Reachability::Private => ("private", "cannot be dialed from elsewhere"),
+    };
+    let address = address.map(ToString::to_string);
+    let value = json!({ "event": "reachability", "address": address, "reachability": name });
+    output.print(value, || match &address {
+        Some(address) => format!("{address} {text}"),
+        None => format!("This server {text}"),
+    });
 }

@@ -11,6 +11,7 @@ use polypeer::address::{Multiaddr, Protocol};
 use polypeer::facade::Node;
 use polypeer::facade::platform::TransportError;
 use polypeer::node::{Config, Direction, Event};
+use polypeer::protocols::autonat;
 use polypeer::protocols::relay::{CircuitSummary, ServiceConfig};
 use polypeer::swarm::manager;
 use polypeer_native::service::{echo, perf, room};
@@ -64,6 +65,7 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     if !arguments.no_relay {
         config.relay.service = Some(ServiceConfig::default());
     }
+    config.autonat.server = (!arguments.no_autonat).then(autonat::ServerConfig::default);
     config::apply(&arguments, &mut config)?;
     raise_descriptor_limit();
     let host = Arc::new(host);
@@ -89,6 +91,9 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
             () = interrupted.next() => break,
             event = events.next() => match event {
                 Some(Event::AddressesChanged) => reach.changed(&node).await,
+                Some(Event::Reachability { address, reachability }) => {
+                    reach::tell(address.as_ref(), reachability, output);
+                }
                 Some(event) => report(&event, output),
                 None => break,
             },
