@@ -426,14 +426,35 @@ impl Channels {
     }
 }
 
-/// Whether the first chunk of a packet is DATA (RFC 9260 section 3).
+/// Whether a packet has a DATA chunk, behind others perhaps (RFC 9260 section 3).
 fn carries_message(packet: &[u8]) -> bool {
-    packet.get(12) == Some(&0)
+    let mut rest = packet.get(12..).unwrap_or_default();
+    while let [kind, _, high, low, ..] = rest {
+        if *kind == 0 {
+            return true;
+        }
+        let length = usize::from(u16::from_be_bytes([*high, *low])).max(4).next_multiple_of(4);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_are_found_behind_other_chunks() {
+        let head = [0; 12];
+        let sack = [3, 0, 0, 16, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 0];
+        let cookie = [10, 0, 0, 5, 7, 0, 0, 0];
+        let data = [0, 3, 0, 17];
+        assert!(carries_message(&[&head[..], &data].concat()));
+        assert!(carries_message(&[&head[..], &cookie, &sack, &data].concat()));
+        for other in [&[][..], &sack, &cookie, &[3, 0, 0, 0], &[3, 0, 255, 255]] {
+            assert!(!carries_message(&[&head[..], other].concat()));
+        }
+    }
 
     #[test]
     fn a_remote_that_heeds_no_refusal_is_left() {
