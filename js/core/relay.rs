@@ -99,7 +99,7 @@ impl Core {
         self.peer.set_circuit_refresh(refresh);
     }
 
-    /// What a relay allows of a connection and what is used, as in [`record`];
+    /// What a relay allows of a connection and what is used, as a record;
     /// nothing where there is no limit.
     pub fn allowance(&mut self, now: f64, connection: f64) -> usize {
         let connection = self.peer.connection(id(connection));
