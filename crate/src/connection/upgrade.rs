@@ -97,15 +97,8 @@ enum Handshake {
 }
 
 impl Upgrade {
-    /// Starts; the dialer's first flight is appended to `out`.
-    pub(super) fn new(
-        config: Arc<Config>,
-        role: Role,
-        expected: Option<PeerId>,
-        rng: Rng,
-        out: &mut Vec<u8>,
-    ) -> Result<Self, Error> {
-        let mut upgrade = Self {
+    fn idle(config: Arc<Config>, role: Role, expected: Option<PeerId>, rng: Rng) -> Self {
+        Self {
             config,
             role,
             expected,
@@ -115,7 +108,18 @@ impl Upgrade {
             verifying: false,
             #[cfg(feature = "webrtc")]
             channels: None,
-        };
+        }
+    }
+
+    /// Starts; the dialer's first flight is appended to `out`.
+    pub(super) fn new(
+        config: Arc<Config>,
+        role: Role,
+        expected: Option<PeerId>,
+        rng: Rng,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, Error> {
+        let mut upgrade = Self::idle(config, role, expected, rng);
         upgrade.stage = match role {
             Role::Responder => Stage::Security(Negotiation::Listener(Listener::new()), None),
             Role::Initiator => {
@@ -140,16 +144,8 @@ impl Upgrade {
         rng: Rng,
         out: &mut Vec<u8>,
     ) -> Result<Self, Error> {
-        let mut upgrade = Self {
-            config,
-            role,
-            expected,
-            rng,
-            stage: Stage::Over,
-            input: Buffer::new(),
-            verifying: false,
-            channels: Some(Box::default()),
-        };
+        let mut upgrade = Self::idle(config, role, expected, rng);
+        upgrade.channels = Some(Box::default());
         let role = match role {
             Role::Initiator => Role::Responder,
             Role::Responder => Role::Initiator,

@@ -149,6 +149,11 @@ func listenThrough(address string) error {
 	if err != nil {
 		return err
 	}
+	return keepPlace(h, address)
+}
+
+// keepPlace has a place at the relay until the input ends.
+func keepPlace(h host.Host, address string) error {
 	defer h.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	ma "github.com/multiformats/go-multiaddr"
@@ -61,25 +58,7 @@ func punch(relay, at string) error {
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	info, err := peer.AddrInfoFromString(relay)
-	if err != nil {
-		return err
-	}
-	if err := h.Connect(ctx, *info); err != nil {
-		return err
-	}
-	if _, err := client.Reserve(ctx, h, *info); err != nil {
-		return err
-	}
-	own := relay + "/p2p-circuit/p2p/" + h.ID().String()
-	if err := print(map[string]any{"peerId": h.ID().String(), "addresses": []string{own}}); err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	return keepPlace(h, relay)
 }
 
 // upgrade dials through a relay and waits for the direct connection, which it uses then.
