@@ -75,7 +75,7 @@ struct Inner {
     ports: Arc<Ports>,
     tls: tls::Client,
     /// The one that we listen on WebRTC direct with, once we do.
-    webrtc: OnceLock<webrtc::Identity>,
+    webrtc: OnceLock<polypeer_webrtc::Identity>,
 }
 
 impl Default for Native {
@@ -281,7 +281,9 @@ impl Inner {
         let identity = match self.webrtc.get() {
             Some(identity) => identity,
             None => {
-                let made = webrtc::Identity::of_listener(self.options.webrtc_certificate.clone());
+                let kept = self.options.webrtc_certificate.clone();
+                let made = kept.map_or_else(WebRtcCertificate::generate, Ok);
+                let made = made.and_then(WebRtcCertificate::identity);
                 let made = made.map_err(|reason| TransportError::WebRtc {
                     address: address.clone(),
                     reason: reason.to_string(),

@@ -1,25 +1,17 @@
-//! The certificate that a listener shows and its addresses name.
+//! The certificate that a listener shows and its addresses name, in a file.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dimpl::DtlsCertificate;
-use ring::digest;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use polypeer_webrtc::{Certificate, Identity};
 use zeroize::Zeroizing;
 
+use super::random;
 use crate::keys;
 
 /// The longest file that is read, in bytes: ours have 800.
 const MAX_FILE: u64 = 64 * 1024;
-
-/// The start of a SHA2-256 multihash: its code and its length.
-const SHA2_256: [u8; 2] = [0x12, 0x20];
-
-/// A multihash of SHA2-256.
-pub(crate) type Multihash = [u8; 34];
 
 /// Why there is no certificate for WebRTC.
 #[derive(Debug, thiserror::Error)]
@@ -49,16 +41,8 @@ pub enum WebRtcCertificateError {
 
 /// A self-signed certificate for WebRTC direct. Dialers know it by its hash, which
 /// is part of the addresses: a listener that keeps its certificate keeps these.
-#[derive(Clone)]
-pub struct WebRtcCertificate {
-    dtls: DtlsCertificate,
-}
-
-impl std::fmt::Debug for WebRtcCertificate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("WebRtcCertificate").field(&self.certhash()).finish()
-    }
-}
+#[derive(Clone, Debug)]
+pub struct WebRtcCertificate(Certificate);
 
 impl WebRtcCertificate {
     /// A new one, with a key on P-256, which all browsers know.
@@ -67,12 +51,9 @@ impl WebRtcCertificate {
     ///
     /// [`WebRtcCertificateError::Make`] if the system has no randomness.
     pub fn generate() -> Result<Self, WebRtcCertificateError> {
-        let (certificate, key) = make()?;
-        let dtls = DtlsCertificate {
-            certificate: certificate.der().to_vec(),
-            private_key: key.serialize_der(),
-        };
-        Ok(Self { dtls })
+        let failed = |reason: String| WebRtcCertificateError::Make(reason);
+        let random = random().map_err(|error| failed(error.to_string()))?;
+        Certificate::generate(&random).map(Self).map_err(|error| failed(error.to_string()))
     }
 
     /// The one in the PEM file at `path`; it is made if there is no such file, for
@@ -88,8 +69,8 @@ impl WebRtcCertificate {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
-        let (certificate, key) = make()?;
-        let pem = Zeroizing::new(certificate.pem() + &key.serialize_pem());
+        let pem = Self::generate()?.0.to_pem();
+        let pem = pem.map_err(|error| WebRtcCertificateError::Make(error.to_string()))?;
         match keys::create(path, pem.as_bytes()) {
             // Another process was faster: its certificate is ours too.
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
@@ -100,50 +81,23 @@ impl WebRtcCertificate {
     fn load(path: &Path) -> Result<Self, WebRtcCertificateError> {
         let failed = |source| WebRtcCertificateError::Io { path: path.to_owned(), source };
         let pem = Zeroizing::new(fs::read(path).map_err(failed)?);
-        let malformed = |reason: String| {
-            let path = path.to_owned();
-            WebRtcCertificateError::Malformed { path, reason }
-        };
-        let certificate = CertificateDer::from_pem_slice(&pem);
-        let certificate = certificate.map_err(|error| malformed(error.to_string()))?.to_vec();
-        let key = PrivateKeyDer::from_pem_slice(&pem);
-        let key = key.map_err(|error| malformed(error.to_string()))?;
-        let pair = rcgen::KeyPair::try_from(&key).map_err(|error| malformed(error.to_string()))?;
-        if !pair.is_compatible(&rcgen::PKCS_ECDSA_P256_SHA256) {
-            return Err(malformed("its key is not on P-256".into()));
-        }
-        let private_key = key.secret_der().to_vec();
-        Ok(Self { dtls: DtlsCertificate { certificate, private_key } })
+        Certificate::from_pem(&pem).map(Self).map_err(|error| WebRtcCertificateError::Malformed {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
     }
 
     /// What `/certhash` says in addresses: the multihash (SHA2-256) of the
     /// certificate.
     pub fn certhash(&self) -> [u8; 34] {
-        multihash(&self.dtls.certificate)
+        self.0.certhash()
     }
 
-    pub(crate) fn dtls(&self) -> DtlsCertificate {
-        self.dtls.clone()
+    /// As sessions use it.
+    pub(crate) fn identity(self) -> Result<Identity, WebRtcCertificateError> {
+        let made = Identity::new(self.0);
+        made.map_err(|error| WebRtcCertificateError::Make(error.to_string()))
     }
-}
-
-fn make() -> Result<(rcgen::Certificate, rcgen::KeyPair), WebRtcCertificateError> {
-    let failed = |error: rcgen::Error| WebRtcCertificateError::Make(error.to_string());
-    let key = rcgen::KeyPair::generate().map_err(failed)?;
-    // It says nothing of whose it is, and does not expire.
-    let mut params = rcgen::CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, "WebRTC");
-    Ok((params.self_signed(&key).map_err(failed)?, key))
-}
-
-/// The multihash of a certificate in DER.
-pub(crate) fn multihash(certificate: &[u8]) -> Multihash {
-    let mut hash = [0; 34];
-    let (code, digest) = hash.split_at_mut(SHA2_256.len());
-    code.copy_from_slice(&SHA2_256);
-    digest.copy_from_slice(digest::digest(&digest::SHA256, certificate).as_ref());
-    hash
 }
 
 #[cfg(test)]

@@ -6,15 +6,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use polypeer::facade::platform::{Link, TransportError};
+use polypeer_webrtc::{Credentials, Identity, Multihash, Session, Version};
 use tokio::net::UdpSocket;
 
-use super::certificate::Multihash;
+use super::certificate::WebRtcCertificate;
 use super::link::{Failure, RecordLink};
 use super::listener::{address, with_certhash};
 use super::path::Path;
 use super::random;
-use super::session::{Identity, Session};
-use super::ufrag::{Credentials, Version};
 
 /// How long a listener may take to answer a version before the next one is tried:
 /// those that do not know a version do not say so. Five checks are sent meanwhile.
@@ -23,10 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Opens a link to the listener at `remote` whose certificate is `expected`.
 pub(crate) async fn dial(remote: SocketAddr, expected: Multihash) -> Result<Link, TransportError> {
     let address = with_certhash(address(remote), expected);
-    let identity = Identity::of_dialer().map_err(|error| TransportError::WebRtc {
-        address: address.clone(),
-        reason: error.to_string(),
-    })?;
+    let identity =
+        WebRtcCertificate::generate().and_then(WebRtcCertificate::identity).map_err(|error| {
+            TransportError::WebRtc { address: address.clone(), reason: error.to_string() }
+        })?;
     match open(&identity, remote, expected).await {
         Ok((link, local)) => Ok(link.into_link(self::address(local), address)),
         Err(failure) => Err(failure.at(&address)),

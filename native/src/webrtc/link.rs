@@ -11,11 +11,11 @@ use polypeer::address::Multiaddr;
 use polypeer::connection::Carrier;
 use polypeer::facade::platform::{Link, TransportError};
 use polypeer::webrtc::prologue;
+use polypeer_webrtc::records::Assembler;
+use polypeer_webrtc::{End, Session};
 use tokio::time::Sleep;
 
 use super::path::{MAX_DATAGRAM, Path};
-use super::records;
-use super::session::{End, Session};
 
 /// Datagrams taken in before other tasks of the thread get their turn.
 const TURN: usize = 256;
@@ -33,14 +33,13 @@ pub(super) struct RecordLink {
     /// Records for the core, of which `taken` bytes it has.
     records: Vec<u8>,
     taken: usize,
-    /// The beginning of a record of the core.
-    partial: Vec<u8>,
+    assembler: Assembler,
 }
 
 impl RecordLink {
     pub(super) fn new(session: Session, path: Path) -> Self {
-        let (records, partial) = (Vec::new(), Vec::new());
-        Self { session, path, sleep: None, unsent: None, records, taken: 0, partial }
+        let (records, assembler) = (Vec::new(), Assembler::default());
+        Self { session, path, sleep: None, unsent: None, records, taken: 0, assembler }
     }
 
     /// As the core takes it, between `local` and `remote`.
@@ -215,23 +214,8 @@ impl AsyncWrite for RecordLink {
                 }
                 continue;
             }
-            // As much as makes a header, then as much as makes a record.
-            let wanted = records::length(&this.partial).unwrap_or(records::HEADER_LEN);
-            if this.partial.is_empty()
-                && let Some(length) = records::length(rest)
-                && let Some((record, after)) = rest.split_at_checked(length)
-            {
-                this.session.write(Instant::now(), record);
-                rest = after;
-            } else {
-                let missing = wanted - this.partial.len();
-                let (piece, after) = rest.split_at(missing.min(rest.len()));
-                this.partial.extend_from_slice(piece);
-                rest = after;
-                if records::length(&this.partial) == Some(this.partial.len()) {
-                    let record = std::mem::take(&mut this.partial);
-                    this.session.write(Instant::now(), &record);
-                }
+            if let Some(record) = this.assembler.next(&mut rest) {
+                this.session.write(Instant::now(), &record);
             }
         }
         let written = data.len() - rest.len();

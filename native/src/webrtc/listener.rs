@@ -11,13 +11,12 @@ use polypeer::address::{Multiaddr, Protocol};
 use polypeer::facade::platform::{Link, Listener, TransportError};
 use polypeer::node::Direction;
 use polypeer::swarm::gate::Filters;
+use polypeer_webrtc::{Identity, Multihash, Session};
 use tokio::net::UdpSocket;
 
-use super::certificate::Multihash;
 use super::link::{Failure, RecordLink};
 use super::path::Path;
 use super::random;
-use super::session::{Identity, Session};
 use super::sorter::{Arrival, Endpoint};
 use crate::handshakes::Handshakes;
 use crate::tcp::reachable;

@@ -1,27 +1,18 @@
 //! One UDP socket for all remotes of a listener: whose is each datagram?
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use polypeer_webrtc::{Credentials, Strangers};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::ice;
 use super::path::MAX_DATAGRAM;
-use super::stun::{self, Message};
-use super::ufrag::Credentials;
-
-/// Those who have asked whether the path works and have not begun DTLS, in all; the
-/// oldest is forgotten when there are more. An entry has some 600 bytes.
-const MAX_STRANGERS: usize = 1024;
-/// The same of one IP address, loopback excepted, so that it takes many to fill
-/// [`MAX_STRANGERS`].
-const MAX_STRANGERS_PER_ADDRESS: usize = 16;
 
 /// Remotes that have begun DTLS and that nobody has taken up yet.
 const MAX_ARRIVALS: usize = 64;
@@ -35,9 +26,6 @@ const SOCKET_BYTES: usize = 4 << 20;
 
 /// How often a listener that was dropped looks whether its links have ended.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// The first record of DTLS (RFC 9147 section 4.1, RFC 7983): a handshake.
-const HANDSHAKE_RECORD: u8 = 22;
 
 /// A remote that begins DTLS.
 pub(super) struct Arrival {
@@ -130,15 +118,11 @@ impl Sorter {
         if self.arrivals.is_closed() {
             return None;
         }
-        if stun::is_stun(datagram) {
-            let request = Message::parse(datagram)?;
-            let credentials = ice::credentials(&request)?;
-            self.strangers.insert(from, credentials);
-            return ice::answer(&request, from);
+        if let Some(answer) = self.strangers.handle(from, datagram) {
+            return Some(answer);
         }
-        if datagram.first() == Some(&HANDSHAKE_RECORD)
-            && let Ok(permit) = self.arrivals.try_reserve()
-            && let Some(credentials) = self.strangers.remove(from)
+        if let Ok(permit) = self.arrivals.try_reserve()
+            && let Some(credentials) = self.strangers.begin(from, datagram)
         {
             self.known.retain(|_, inbox| !inbox.is_closed());
             let (sender, inbox) = mpsc::channel(MAX_QUEUED);
@@ -151,86 +135,16 @@ impl Sorter {
     }
 }
 
-/// Who has asked whether the path works. Addresses of strangers may be forged.
-#[derive(Default)]
-struct Strangers {
-    known: BTreeMap<SocketAddr, Credentials>,
-    /// The same in the order of their age.
-    ages: VecDeque<SocketAddr>,
-}
-
-impl Strangers {
-    fn insert(&mut self, from: SocketAddr, credentials: Credentials) {
-        if let Some(known) = self.known.get_mut(&from) {
-            *known = credentials;
-            return;
-        }
-        let of_the_same = |other: &&SocketAddr| other.ip() == from.ip();
-        let crowded =
-            !from.ip().is_loopback() && self.known_of(from.ip()) >= MAX_STRANGERS_PER_ADDRESS;
-        let oldest = if crowded {
-            self.ages.iter().find(of_the_same).copied()
-        } else {
-            self.ages.front().filter(|_| self.known.len() >= MAX_STRANGERS).copied()
-        };
-        if let Some(oldest) = oldest {
-            self.remove(oldest);
-        }
-        self.known.insert(from, credentials);
-        self.ages.push_back(from);
-    }
-
-    fn known_of(&self, ip: IpAddr) -> usize {
-        self.known.range(SocketAddr::new(ip, 0)..=SocketAddr::new(ip, u16::MAX)).count()
-    }
-
-    fn remove(&mut self, from: SocketAddr) -> Option<Credentials> {
-        let credentials = self.known.remove(&from)?;
-        self.ages.retain(|other| *other != from);
-        Some(credentials)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::ufrag::Version;
     use super::*;
 
-    /// What a dialer with `number` begins with.
-    fn check(number: u32) -> Vec<u8> {
-        let mut random = [0; 64];
-        random[..4].copy_from_slice(&number.to_le_bytes());
-        let credentials = Credentials::new(Version::V2, &random);
-        stun::request([1; 12], &credentials.username(), &credentials.listener, true, [2; 8])
-    }
-
-    const HELLO: [u8; 2] = [HANDSHAKE_RECORD, 0xfe];
+    /// The check of a dialer of version 2, and the beginning of DTLS.
+    const CHECK: &[u8] = include_bytes!("../../../crate/webrtc/tests/vectors/request-v2.bin");
+    const HELLO: [u8; 2] = [22, 0xfe];
 
     fn at(ip: u32, port: u16) -> SocketAddr {
         (std::net::Ipv4Addr::from(0xc000_0200 + ip), port).into()
-    }
-
-    #[test]
-    fn strangers_are_answered_and_few_are_remembered() {
-        let (sender, _arrivals) = mpsc::channel(MAX_ARRIVALS);
-        let mut sorter = Sorter::new(sender);
-        // One address is remembered for so many ports, the latest.
-        for port in 1..=100 {
-            let answer = sorter.sort(at(0, port), &check(1)).unwrap();
-            assert!(Message::parse(&answer).is_some());
-        }
-        assert_eq!(sorter.strangers.known.len(), MAX_STRANGERS_PER_ADDRESS);
-        assert!(sorter.strangers.known.contains_key(&at(0, 100)));
-        // And not more than so many of all addresses.
-        for ip in 1..=2000 {
-            assert!(sorter.sort(at(ip, 1), &check(ip)).is_some());
-        }
-        assert_eq!(sorter.strangers.known.len(), MAX_STRANGERS);
-        assert_eq!(sorter.strangers.ages.len(), MAX_STRANGERS);
-        assert!(!sorter.strangers.known.contains_key(&at(0, 100)));
-        // Who asks again is still one.
-        sorter.sort(at(2000, 1), &check(5));
-        assert_eq!(sorter.strangers.ages.len(), MAX_STRANGERS);
     }
 
     #[test]
@@ -240,7 +154,7 @@ mod tests {
         assert_eq!(sorter.sort(at(1, 1), &HELLO), None);
         assert!(arrivals.try_recv().is_err());
         for ip in 0..200 {
-            sorter.sort(at(ip, 1), &check(ip));
+            sorter.sort(at(ip, 1), CHECK);
             sorter.sort(at(ip, 1), &HELLO);
         }
         assert_eq!(sorter.known.len(), MAX_ARRIVALS);
@@ -257,7 +171,7 @@ mod tests {
     fn what_nobody_takes_up_is_lost() {
         let (sender, mut arrivals) = mpsc::channel(MAX_ARRIVALS);
         let mut sorter = Sorter::new(sender);
-        sorter.sort(at(1, 1), &check(1));
+        sorter.sort(at(1, 1), CHECK);
         sorter.sort(at(1, 1), &HELLO);
         let arrival = arrivals.try_recv().unwrap();
         for _ in 0..1000 {
@@ -266,7 +180,7 @@ mod tests {
         assert_eq!(arrival.inbox.len(), MAX_QUEUED);
         // The listener is gone: nobody new, and those who are there stay.
         drop(arrivals);
-        assert_eq!(sorter.sort(at(2, 1), &check(2)), None);
+        assert_eq!(sorter.sort(at(2, 1), CHECK), None);
         assert!(sorter.known.contains_key(&at(1, 1)));
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dimpl::{Dtls, Output};
 
-use super::certificate::{Multihash, WebRtcCertificate, WebRtcCertificateError, multihash};
+use super::certificate::{Certificate, CertificateError, Multihash, multihash};
 use super::channels::Channels;
 use super::ice::Ice;
 use super::records;
@@ -26,60 +26,62 @@ const MAX_EARLY: usize = 32;
 
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum End {
+#[non_exhaustive]
+pub enum End {
+    /// The path does not work, or does no more.
     #[error("nothing was heard of the remote any more")]
     Vanished,
+    /// Whoever answered is not whom the address means.
     #[error("the remote has another certificate than its address says")]
     WrongCertificate,
+    /// The handshake of DTLS failed, or a record of it could not be sent.
     #[error("DTLS failed: {0}")]
     Dtls(String),
+    /// SCTP ended, or the remote opened more channels than are borne.
     #[error("{0}")]
     Channels(String),
+    /// The remote closed in order.
     #[error("the remote closed")]
     ByRemote,
+    /// We closed: what was sent has arrived, or has had its time.
     #[error("closed")]
     ByUs,
 }
 
 /// What both sides of a session do alike.
 #[derive(Clone)]
-pub(crate) struct Identity {
-    certificate: WebRtcCertificate,
+pub struct Identity {
+    certificate: Certificate,
     dtls: Arc<dimpl::Config>,
 }
 
 impl Identity {
-    /// With `certificate`, or a new one.
-    pub(crate) fn of_listener(
-        certificate: Option<WebRtcCertificate>,
-    ) -> Result<Self, WebRtcCertificateError> {
-        certificate.map_or_else(WebRtcCertificate::generate, Ok).and_then(Self::new)
-    }
-
-    /// With a certificate of its own, by which nobody can tell that two connections
-    /// come from the same peer.
-    pub(crate) fn of_dialer() -> Result<Self, WebRtcCertificateError> {
-        Self::of_listener(None)
-    }
-
-    pub(crate) fn new(certificate: WebRtcCertificate) -> Result<Self, WebRtcCertificateError> {
+    /// With `certificate`. Dialers have a new one for each connection, so that nobody
+    /// can tell that two come from the same peer.
+    ///
+    /// # Errors
+    ///
+    /// [`CertificateError::Unusable`] if DTLS finds no cryptography.
+    pub fn new(certificate: Certificate) -> Result<Self, CertificateError> {
         let config = dimpl::Config::builder()
             // The flights of a handshake are the only ones that this is for.
             .mtu(1200)
             .max_queue_rx(MAX_EARLY)
             .flight_start_rto(Duration::from_millis(500))
             .build()
-            .map_err(|error| WebRtcCertificateError::Make(error.to_string()))?;
+            .map_err(|error| CertificateError::Unusable(error.to_string()))?;
         Ok(Self { certificate, dtls: Arc::new(config) })
     }
 
     /// What the addresses of a listener say.
-    pub(crate) fn certhash(&self) -> Multihash {
+    pub fn certhash(&self) -> Multihash {
         self.certificate.certhash()
     }
 }
 
-pub(crate) struct Session {
+/// One end of a connection. Datagrams, records and time go in; after each of these
+/// datagrams, records and the next time come out.
+pub struct Session {
     ice: Ice,
     dtls: Dtls,
     /// Whether we dial, whom then.
@@ -100,7 +102,7 @@ pub(crate) struct Session {
 impl Session {
     /// The dialer's side; `expected` is what the address says of the listener's
     /// certificate.
-    pub(crate) fn dialer(
+    pub fn dialer(
         identity: &Identity,
         credentials: Credentials,
         remote: SocketAddr,
@@ -113,7 +115,7 @@ impl Session {
     }
 
     /// The listener's side, for a dialer that was heard with `credentials`.
-    pub(crate) fn listener(
+    pub fn listener(
         identity: &Identity,
         credentials: Credentials,
         remote: SocketAddr,
@@ -144,22 +146,22 @@ impl Session {
     }
 
     /// Whether the remote has answered or asked: the path works, both ways.
-    pub(crate) fn is_reached(&self) -> bool {
+    pub fn is_reached(&self) -> bool {
         self.ice.works()
     }
 
     /// Whether there are data channels, until it ends.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.channels.as_ref().is_some_and(Channels::is_established)
     }
 
     /// Why it is over, once it is.
-    pub(crate) fn end(&self) -> Option<&End> {
+    pub fn end(&self) -> Option<&End> {
         self.end.as_ref()
     }
 
     /// The multihashes of the certificates of dialer and listener, once it is open.
-    pub(crate) fn certificates(&self) -> Option<(Multihash, Multihash)> {
+    pub fn certificates(&self) -> Option<(Multihash, Multihash)> {
         let theirs = self.theirs?;
         Some(if self.expected.is_some() { (self.ours, theirs) } else { (theirs, self.ours) })
     }
@@ -167,7 +169,7 @@ impl Session {
     // The wire.
 
     /// Takes in a datagram of the remote.
-    pub(crate) fn handle(&mut self, now: Instant, datagram: &[u8]) {
+    pub fn handle(&mut self, now: Instant, datagram: &[u8]) {
         if self.end.is_some() {
             return;
         }
@@ -184,7 +186,7 @@ impl Session {
     }
 
     /// Heeds the clock; early calls are harmless.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         if self.end.is_some() {
             return;
         }
@@ -205,7 +207,7 @@ impl Session {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         if self.end.is_some() {
             return None;
         }
@@ -215,7 +217,7 @@ impl Session {
     }
 
     /// The next datagram to send.
-    pub(crate) fn poll_datagram(&mut self, now: Instant) -> Option<Vec<u8>> {
+    pub fn poll_datagram(&mut self, now: Instant) -> Option<Vec<u8>> {
         loop {
             if let Some(datagram) = self.datagrams.pop_front() {
                 return Some(datagram);
@@ -298,7 +300,7 @@ impl Session {
 
     /// Appends records for the core to `out` until it has `enough` bytes or there
     /// are no more. What is not read holds the remote up.
-    pub(crate) fn read(&mut self, now: Instant, out: &mut Vec<u8>, enough: usize) {
+    pub fn read(&mut self, now: Instant, out: &mut Vec<u8>, enough: usize) {
         out.append(&mut self.records);
         if let Some(channels) = &mut self.channels {
             channels.read(now, out, enough);
@@ -306,12 +308,12 @@ impl Session {
     }
 
     /// Whether the core may write more.
-    pub(crate) fn has_room(&mut self) -> bool {
+    pub fn has_room(&mut self) -> bool {
         self.channels.as_mut().is_some_and(Channels::has_room)
     }
 
     /// A record of the core.
-    pub(crate) fn write(&mut self, now: Instant, record: &[u8]) {
+    pub fn write(&mut self, now: Instant, record: &[u8]) {
         let (Some(channels), Some((kind, number, payload))) =
             (&mut self.channels, records::split(record))
         else {
@@ -332,10 +334,17 @@ impl Session {
     }
 
     /// The core has closed: what was sent may still arrive, for a while.
-    pub(crate) fn close(&mut self, now: Instant) {
+    pub fn close(&mut self, now: Instant) {
         if self.closing.is_none() {
             self.closing = Some(now + FLUSH);
             self.pump(now);
+        }
+    }
+
+    /// Ends it at once, whatever has arrived; the remote is told.
+    pub fn abort(&mut self, now: Instant) {
+        if self.end.is_none() {
+            self.goodbye(now);
         }
     }
 
@@ -352,7 +361,7 @@ impl Session {
 
     /// Opens `count` channels, whatever is agreed on.
     #[cfg(test)]
-    pub(crate) fn open_foreign(&mut self, count: u16) {
+    pub fn open_foreign(&mut self, count: u16) {
         if let Some(channels) = &mut self.channels {
             channels.open_foreign(count);
         }
@@ -360,7 +369,7 @@ impl Session {
 
     /// How many ids the channels that we have opened have used.
     #[cfg(test)]
-    pub(crate) fn ids_used(&self) -> usize {
+    pub fn ids_used(&self) -> usize {
         self.channels.as_ref().map_or(0, Channels::ids_used)
     }
 }

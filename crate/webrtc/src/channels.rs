@@ -50,7 +50,7 @@ const HANDSHAKE: u16 = 0;
 /// SCTP over DTLS knows no addresses.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5000);
 
-pub(super) struct Channels {
+pub(crate) struct Channels {
     client: bool,
     endpoint: Endpoint,
     association: Option<(AssociationHandle, Association)>,
@@ -81,7 +81,7 @@ pub(super) struct Channels {
 }
 
 impl Channels {
-    pub(super) fn new(client: bool) -> Self {
+    pub(crate) fn new(client: bool) -> Self {
         let transport = Arc::new(
             TransportConfig::default()
                 .with_max_receive_buffer_size(RECEIVE_BYTES)
@@ -126,18 +126,18 @@ impl Channels {
         }
     }
 
-    pub(super) fn is_established(&self) -> bool {
+    pub(crate) fn is_established(&self) -> bool {
         self.established
     }
 
-    pub(super) fn lost(&self) -> Option<&str> {
+    pub(crate) fn lost(&self) -> Option<&str> {
         self.lost.as_deref()
     }
 
     // The wire.
 
     /// Takes in a packet.
-    pub(super) fn handle(&mut self, now: Instant, packet: Bytes) {
+    pub(crate) fn handle(&mut self, now: Instant, packet: Bytes) {
         if carries_message(&packet) {
             self.unread += packet.len();
             self.last = packet.clone();
@@ -165,7 +165,7 @@ impl Channels {
     }
 
     /// The next packet to send.
-    pub(super) fn poll_packet(&mut self, now: Instant) -> Option<Bytes> {
+    pub(crate) fn poll_packet(&mut self, now: Instant) -> Option<Bytes> {
         loop {
             if let Some(packet) = self.packets.pop_front() {
                 return Some(packet);
@@ -181,11 +181,11 @@ impl Channels {
         }
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.association.as_ref()?.1.poll_timeout()
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if let Some((_, association)) = &mut self.association {
             association.handle_timeout(now);
         }
@@ -264,7 +264,7 @@ impl Channels {
     // What the core reads.
 
     /// Appends records to `out` until it has `enough` bytes or nothing is left.
-    pub(super) fn read(&mut self, now: Instant, out: &mut Vec<u8>, enough: usize) {
+    pub(crate) fn read(&mut self, now: Instant, out: &mut Vec<u8>, enough: usize) {
         while out.len() < enough {
             out.append(&mut self.records);
             let Some(id) = self.readable.pop_front() else { break };
@@ -327,12 +327,12 @@ impl Channels {
     // What the core writes.
 
     /// Whether the core may write more.
-    pub(super) fn has_room(&mut self) -> bool {
+    pub(crate) fn has_room(&mut self) -> bool {
         self.buffered() < SEND_BYTES
     }
 
     /// Bytes that the remote has not acknowledged.
-    pub(super) fn buffered(&mut self) -> usize {
+    pub(crate) fn buffered(&mut self) -> usize {
         let Some((_, association)) = &mut self.association else { return 0 };
         let mut sum = 0;
         self.busy.retain(|id| {
@@ -345,7 +345,7 @@ impl Channels {
 
     /// Opens the channel `number` of ours; says at once that it is closed if there
     /// can be no more.
-    pub(super) fn open(&mut self, number: u32) {
+    pub(crate) fn open(&mut self, number: u32) {
         if let Some(id) = self.open_id() {
             self.channels.insert(id, Some(number));
             self.ids.insert(number, id);
@@ -375,7 +375,7 @@ impl Channels {
 
     /// Sends a message. One for a channel that is closed goes nowhere, of which the
     /// core has been told or will be.
-    pub(super) fn send(&mut self, number: u32, message: &[u8]) {
+    pub(crate) fn send(&mut self, number: u32, message: &[u8]) {
         if let Some(id) = self.ids.get(&number) {
             self.write(*id, message, Kind::Binary);
         }
@@ -391,7 +391,7 @@ impl Channels {
     }
 
     /// Closes a channel, after what was sent on it.
-    pub(super) fn close(&mut self, number: u32) {
+    pub(crate) fn close(&mut self, number: u32) {
         if let Some(id) = self.ids.remove(&number) {
             self.reset(id);
             self.pump();
@@ -411,11 +411,11 @@ impl Channels {
 
 #[cfg(test)]
 impl Channels {
-    pub(super) fn ids_used(&self) -> usize {
+    pub(crate) fn ids_used(&self) -> usize {
         usize::from(self.next / 2)
     }
 
-    pub(super) fn open_foreign(&mut self, count: u16) {
+    pub(crate) fn open_foreign(&mut self, count: u16) {
         let (_, association) = self.association.as_mut().unwrap();
         for id in (2..).step_by(2).take(usize::from(count)) {
             // The first ones may be open already.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::certificate::WebRtcCertificate;
+use super::certificate::Certificate;
 use super::ice;
 use super::records::{self, CLOSE, MESSAGE, OPEN, PING, REMOTE};
 use super::session::{End, Identity, Session};
@@ -35,8 +35,9 @@ pub(super) struct Wire {
     longest: usize,
 }
 
-fn identity() -> Identity {
-    Identity::new(WebRtcCertificate::generate().unwrap()).unwrap()
+/// The identity of somebody with this number.
+fn identity(number: u8) -> Identity {
+    Identity::new(Certificate::generate(&[number; 48]).unwrap()).unwrap()
 }
 
 fn at(text: &str) -> SocketAddr {
@@ -45,12 +46,13 @@ fn at(text: &str) -> SocketAddr {
 
 impl Wire {
     fn new(version: Version) -> Self {
-        let (dialer, listener) = (identity(), identity());
+        let (dialer, listener) = (identity(1), identity(2));
         let hash = listener.certhash();
         Self::between(&dialer, &listener, hash, version)
     }
 
     fn between(dialer: &Identity, listener: &Identity, hash: [u8; 34], version: Version) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
         let now = Instant::now();
         let random: [u8; 64] = std::array::from_fn(|at| at as u8);
         let credentials = Credentials::new(version, &random);
@@ -130,14 +132,12 @@ impl Wire {
             if bytes.is_empty() {
                 return;
             }
-            let mut rest = &bytes[..];
-            while let Some(length) = records::length(rest) {
-                let (record, after) = rest.split_at(length);
-                let (kind, channel, payload) = records::split(record).unwrap();
+            let (mut rest, mut assembler) = (&bytes[..], records::Assembler::default());
+            while !rest.is_empty() {
+                let record = assembler.next(&mut rest).unwrap();
+                let (kind, channel, payload) = records::split(&record).unwrap();
                 self.got[end].push((kind, channel, payload.to_vec()));
-                rest = after;
             }
-            assert!(rest.is_empty());
         }
     }
 
@@ -184,8 +184,8 @@ fn channels_open_carry_messages_and_close_in_both_versions() {
 
 #[test]
 fn an_address_with_another_certificate_is_not_believed() {
-    let (dialer, listener) = (identity(), identity());
-    let mut wire = Wire::between(&dialer, &listener, identity().certhash(), Version::V2);
+    let (dialer, listener) = (identity(1), identity(2));
+    let mut wire = Wire::between(&dialer, &listener, identity(3).certhash(), Version::V2);
     assert!(wire.run(|wire| wire.ends[DIALER].end().is_some()));
     assert_eq!(wire.ends[DIALER].end(), Some(&End::WrongCertificate));
     assert!(!wire.ends[LISTENER].is_open());
@@ -236,6 +236,22 @@ fn closing_lets_what_was_sent_arrive() {
     assert_eq!(wire.bytes(LISTENER), 20 * 16 * 1024);
     assert_eq!(wire.ends[DIALER].end(), Some(&End::ByUs));
     assert_eq!(wire.ends[LISTENER].end(), Some(&End::ByRemote));
+}
+
+#[test]
+fn giving_up_is_told_at_once() {
+    for end in [DIALER, LISTENER] {
+        let mut wire = Wire::open(Version::V2);
+        wire.reading[1 - end] = false;
+        wire.write(end, OPEN, 1, &[]);
+        (0..100).for_each(|_| wire.write(end, MESSAGE, 1, &[5; 16 * 1024]));
+        let before = wire.now;
+        wire.ends[end].abort(before);
+        assert_eq!(wire.ends[end].end(), Some(&End::ByUs));
+        assert!(wire.run(|wire| wire.ends[1 - end].end().is_some()));
+        assert_eq!(wire.ends[1 - end].end(), Some(&End::ByRemote));
+        assert!(wire.now <= before + 2 * wire.delay);
+    }
 }
 
 #[test]

@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_samples_of_rfc_5769() {
-        let vectors = vectors(include_str!("../../tests/vectors/stun-rfc5769.json"));
+        let vectors = vectors(include_str!("../tests/vectors/stun-rfc5769.json"));
         let password = vectors["short_term_password"].as_str().unwrap();
         let read: Vec<_> = vectors["cases"]
             .as_array()
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_mapped_address_is_masked_as_in_rfc_5769() {
-        let vectors = vectors(include_str!("../../tests/vectors/stun-rfc5769.json"));
+        let vectors = vectors(include_str!("../tests/vectors/stun-rfc5769.json"));
         for (case, to) in
             [(2, "192.0.2.1:32853"), (3, "[2001:db8:1234:5678:11:2233:4455:6677]:32853")]
         {
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_message() {
-        let vectors = vectors(include_str!("../../tests/vectors/stun-fuzz-seeds.json"));
+        let vectors = vectors(include_str!("../tests/vectors/stun-fuzz-seeds.json"));
         for seed in vectors["messages_hex"].as_array().unwrap() {
             let seed = unhex(seed.as_str().unwrap());
             assert!(Message::parse(&seed).is_none());

@@ -3,15 +3,15 @@
 //! Source: RFC 8832 section 5.
 
 /// Agrees to a channel.
-pub(super) const ACK: [u8; 1] = [2];
+pub(crate) const ACK: [u8; 1] = [2];
 
 /// Asks for a channel: ordered and reliable, of no priority, without label and
 /// protocol, as libp2p has them.
-pub(super) const OPEN: [u8; 12] = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+pub(crate) const OPEN: [u8; 12] = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Whether `message` asks for a channel. Its kind and label are the remote's affair:
 /// they change how the remote sends, and what is lost so is missed by nobody else.
-pub(super) fn is_open(message: &[u8]) -> bool {
+pub(crate) fn is_open(message: &[u8]) -> bool {
     let length = |at: usize| {
         message.get(at..at + 2).map(|bytes| usize::from(bytes[0]) << 8 | usize::from(bytes[1]))
     };

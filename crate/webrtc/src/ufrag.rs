@@ -14,7 +14,7 @@ const RANDOM_LEN: usize = 32;
 
 /// How the credentials come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Version {
+pub enum Version {
     /// Both sides use one name, which is also the password. The dialer must rewrite
     /// its own offer for this, which browsers begin to refuse.
     V1,
@@ -34,16 +34,18 @@ impl Version {
 
 /// The credentials of both sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Credentials {
+pub struct Credentials {
     /// The listener's name and password.
-    pub(crate) listener: String,
-    pub(crate) dialer: String,
-    pub(crate) dialer_password: String,
+    pub listener: String,
+    /// The dialer's name.
+    pub dialer: String,
+    /// The dialer's password.
+    pub dialer_password: String,
 }
 
 impl Credentials {
     /// Credentials for a dial, from `random` bytes.
-    pub(crate) fn new(version: Version, random: &[u8; 2 * RANDOM_LEN]) -> Self {
+    pub fn new(version: Version, random: &[u8; 2 * RANDOM_LEN]) -> Self {
         let (name, password) = random.split_at(RANDOM_LEN);
         let (name, password) = (ice_chars(name), ice_chars(password));
         match version {
@@ -60,7 +62,7 @@ impl Credentials {
 
     /// What a listener learns from the username of a request; `None` if a version
     /// is unknown or the names do not fit it.
-    pub(crate) fn of_request(username: &str) -> Option<Self> {
+    pub fn of_request(username: &str) -> Option<Self> {
         let (listener, dialer) = username.split_once(':')?;
         let valid = |text: &str| text.bytes().all(is_ice_char);
         let lengths = UFRAG.contains(&listener.len()) && UFRAG.contains(&dialer.len());
@@ -82,7 +84,7 @@ impl Credentials {
     }
 
     /// The username of the dialer's requests.
-    pub(crate) fn username(&self) -> String {
+    pub fn username(&self) -> String {
         format!("{}:{}", self.listener, self.dialer)
     }
 }
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn versions_are_known_or_refused() {
-        let vectors = include_str!("../../tests/vectors/ufrag-versions.json");
+        let vectors = include_str!("../tests/vectors/ufrag-versions.json");
         let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
         for case in vectors["cases"].as_array().unwrap() {
             let found = Credentials::of_request(case["stun_username"].as_str().unwrap());

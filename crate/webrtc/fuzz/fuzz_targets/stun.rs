@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "only what takes in bytes is of interest")]
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../src/webrtc"]
+#[path = "../../src"]
 mod webrtc {
     use std::net::SocketAddr;
     use std::time::{Duration, Instant};

@@ -18,14 +18,14 @@ const MAX_WAIT: Duration = Duration::from_millis(1600);
 const CONSENT_EVERY: Duration = Duration::from_secs(5);
 
 /// A remote that was not heard for so long is gone: RFC 7675 section 5.1.
-pub(super) const CONSENT_LASTS: Duration = Duration::from_secs(30);
+pub(crate) const CONSENT_LASTS: Duration = Duration::from_secs(30);
 
 /// A ping of the core is answered without a round trip of its own if the remote was
 /// heard so long after it, but does not answer checks.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One side's view of the path.
-pub(super) struct Ice {
+pub(crate) struct Ice {
     credentials: Credentials,
     remote: SocketAddr,
     dials: bool,
@@ -51,7 +51,7 @@ struct Check {
 
 impl Ice {
     /// The side that dials if `dials`, and the other one otherwise.
-    pub(super) fn new(
+    pub(crate) fn new(
         dials: bool,
         credentials: Credentials,
         remote: SocketAddr,
@@ -68,21 +68,21 @@ impl Ice {
     }
 
     /// Whether DTLS may begin.
-    pub(super) fn works(&self) -> bool {
+    pub(crate) fn works(&self) -> bool {
         !self.dials || self.check.answered.is_some()
     }
 
     /// When the remote counts as gone.
-    pub(super) fn lapses(&self) -> Instant {
+    pub(crate) fn lapses(&self) -> Instant {
         self.heard + CONSENT_LASTS
     }
 
     /// The remote has proved to be there in another way.
-    pub(super) fn heard(&mut self, now: Instant) {
+    pub(crate) fn heard(&mut self, now: Instant) {
         self.heard = now;
     }
 
-    pub(super) fn rtt(&self) -> Option<Duration> {
+    pub(crate) fn rtt(&self) -> Option<Duration> {
         self.check.rtt
     }
 
@@ -98,7 +98,7 @@ impl Ice {
     }
 
     /// Takes in a message of the remote; returns the answer to it.
-    pub(super) fn handle(&mut self, now: Instant, datagram: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn handle(&mut self, now: Instant, datagram: &[u8]) -> Option<Vec<u8>> {
         let message = Message::parse(datagram)?;
         match message.class {
             Class::Request => {
@@ -124,7 +124,7 @@ impl Ice {
     }
 
     /// The check that is due.
-    pub(super) fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
         let check = &mut self.check;
         check.next.filter(|next| *next <= now)?;
         check.sent.get_or_insert(now);
@@ -135,13 +135,13 @@ impl Ice {
         Some(stun::request(transaction, &username, password, self.dials, tie_breaker))
     }
 
-    pub(super) fn poll_timeout(&self) -> Instant {
+    pub(crate) fn poll_timeout(&self) -> Instant {
         let lapses = self.lapses();
         self.check.next.map_or(lapses, |next| next.min(lapses))
     }
 
     /// The core wants to know whether the remote is there.
-    pub(super) fn ping(&mut self, now: Instant, value: [u8; 4]) {
+    pub(crate) fn ping(&mut self, now: Instant, value: [u8; 4]) {
         self.pings.push((value, now));
         if self.check.sent.is_none() {
             self.check.next = Some(now);
@@ -149,7 +149,7 @@ impl Ice {
     }
 
     /// The next ping that is answered.
-    pub(super) fn pong(&mut self) -> Option<[u8; 4]> {
+    pub(crate) fn pong(&mut self) -> Option<[u8; 4]> {
         let (value, asked) = *self.pings.first()?;
         let answered = self.check.answered.is_some_and(|at| at >= asked);
         if !answered && self.heard < asked + PATIENCE {
@@ -184,13 +184,13 @@ impl Check {
 
 /// The answer of a listener to the request of somebody: whoever asks knows the
 /// password, for it is in the question.
-pub(super) fn answer(request: &Message<'_>, from: SocketAddr) -> Option<Vec<u8>> {
+pub(crate) fn answer(request: &Message<'_>, from: SocketAddr) -> Option<Vec<u8>> {
     let credentials = credentials(request)?;
     Some(stun::success(request.transaction, from, &credentials.listener))
 }
 
 /// What a listener learns from a request that is as it should be.
-pub(super) fn credentials(request: &Message<'_>) -> Option<Credentials> {
+pub(crate) fn credentials(request: &Message<'_>) -> Option<Credentials> {
     let credentials = Credentials::of_request(request.username?)?;
     let proved = request.class == Class::Request && request.verify(&credentials.listener);
     proved.then_some(credentials)
