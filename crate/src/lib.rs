@@ -16,6 +16,8 @@ pub mod negotiate;
 pub mod node;
 pub mod peer;
 pub mod protocols;
+#[cfg(any(feature = "ipns", feature = "kad"))]
+pub mod records;
 pub mod rng;
 pub mod security;
 #[cfg(feature = "service")]

@@ -17,6 +17,8 @@ mod error;
 mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
+#[cfg(all(feature = "ipns", feature = "kad"))]
+mod naming;
 pub mod platform;
 #[cfg(feature = "dcutr")]
 mod punching;
@@ -53,6 +55,8 @@ pub use connection::Connection;
 pub use error::{NodeClosed, OpenError};
 #[cfg(feature = "limits")]
 pub use limiting::Filters;
+#[cfg(all(feature = "ipns", feature = "kad"))]
+pub use naming::{Publish, PublishError, Published};
 pub use platform::{BoxFuture, Io, Link, Listener, MaybeSend, Platform, TransportError};
 #[cfg(feature = "kad")]
 pub use routing::{Dht, DhtError, Query};

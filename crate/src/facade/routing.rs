@@ -19,7 +19,7 @@ use super::{Node, NodeClosed};
 /// The DHT of a running node. See [`Node::dht`].
 #[derive(Clone)]
 pub struct Dht {
-    node: Node,
+    pub(super) node: Node,
 }
 
 /// Why a query of the DHT did not begin.

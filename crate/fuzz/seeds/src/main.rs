@@ -9,10 +9,12 @@ use polypeer::muxer::yamux::{Config, Role as Side, Yamux};
 use polypeer::negotiate::Dialer;
 use polypeer::protocols::autonat;
 use polypeer::protocols::autonat::message::{DialStatus, Message, ResponseStatus};
+use polypeer::records::{Content, Lifetime, Namespace};
 use polypeer::security::Role;
 use polypeer::security::noise::Handshake;
 use polypeer::security::plaintext;
 use polypeer::swarm::store::{Config as StoreConfig, Patch, PeerStore, Tag};
+use polypeer::wire::protobuf::Reader;
 use polypeer::wire::varint;
 use polypeer::{Instant, Keypair, Multiaddr, Rng};
 use polypeer_fuzz_seeds::{keypair, noise_config, upgrade};
@@ -117,6 +119,20 @@ fn autonat(addresses: &[Multiaddr]) -> Vec<Vec<u8>> {
     second.iter().map(Message::encode).chain(first).collect()
 }
 
+/// A record of IPNS, and its signed data alone.
+fn ipns() -> [Vec<u8>; 2] {
+    let content = Content {
+        value: b"/ipfs/bafkqaddwgevxmmraojswg33smq".to_vec(),
+        sequence: 300,
+        lifetime: Lifetime::Until(Duration::new(2_000_000_000, 1)),
+        ttl: Duration::from_secs(300),
+    };
+    let record = Namespace::ipns().sign(&keypair(1), b"", content).unwrap();
+    let data = Reader(record.as_bytes()).flatten().find(|(tag, _)| *tag == 9);
+    let data = data.and_then(|(_, data)| data.bytes().ok()).unwrap().to_vec();
+    [record.as_bytes().to_vec(), data]
+}
+
 fn main() {
     let directory = std::env::args().nth(1).expect("a directory for the seeds");
     let write = |target: &str, seeds: &[Vec<u8>]| {
@@ -134,6 +150,7 @@ fn main() {
     let text = |list: &[&str]| list.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
 
     write("autonat", &autonat(&addresses));
+    write("ipns", &ipns());
     write("varint", &[vec![0], vec![0x80, 1], vec![0xff; 9]]);
     let answers = lines(&["/a"]).len() - 4;
     let header = &lines(&["/a"])[..answers];

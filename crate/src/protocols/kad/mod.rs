@@ -21,7 +21,6 @@ pub mod store;
 pub mod table;
 #[cfg(test)]
 mod tests;
-mod validity;
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -38,6 +37,7 @@ use crate::time::{Instant, earliest};
 
 use super::{Action, Input, Local, Protocol};
 
+pub use crate::records::{Invalid, Validator, Validators};
 pub use config::{
     Config, LAN_NAME, MAX_INBOUND, MAX_INBOUND_PER_CONNECTION, MAX_QUERIES, Mode, NAME,
 };
@@ -46,7 +46,6 @@ pub use lookup::Lookup;
 pub use message::{Answer, Contact, Link, MessageError, Record, Request};
 pub use query::{QueryEvent, QueryId, Summary};
 pub use table::{Group, Offered, Table};
-pub use validity::{Invalid, Validator, Validators};
 
 use asking::Ask;
 use query::{Goal, Query};
@@ -289,7 +288,8 @@ impl Kademlia {
         self.remotes.get(connection)?.group
     }
 
-    fn unix_millis(&self, now: Instant) -> u64 {
+    /// The time of the records: milliseconds since 1970.
+    pub fn unix_millis(&self, now: Instant) -> u64 {
         self.config.unix_millis_at_zero.saturating_add((now - Instant::ZERO).as_millis() as u64)
     }
 

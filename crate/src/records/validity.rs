@@ -6,8 +6,6 @@
 
 use thiserror::Error;
 
-use crate::identity::{PeerId, PublicKey};
-
 /// Why a record is not good.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -36,12 +34,17 @@ pub trait Validator: Send {
     fn is_better(&self, key: &[u8], new: &[u8], old: &[u8]) -> bool;
 }
 
-/// The validators of a DHT, by namespace.
+/// Validators by namespace. By default those of `/pk` and, with the feature `ipns`,
+/// `/ipns`.
 pub struct Validators(Vec<(Box<str>, Box<dyn Validator>)>);
 
 impl Default for Validators {
     fn default() -> Self {
-        Self(vec![("pk".into(), Box::new(PublicKeys))])
+        let mut known = Self(Vec::new());
+        known.set("pk", Box::new(super::PublicKeys));
+        #[cfg(feature = "ipns")]
+        known.set("ipns", Box::new(super::Namespace::ipns()));
+        known
     }
 }
 
@@ -73,28 +76,5 @@ impl Validators {
     /// Whether `new` is better than `old`.
     pub fn is_better(&self, key: &[u8], new: &[u8], old: &[u8]) -> bool {
         self.of(key).is_ok_and(|validator| validator.is_better(key, new, old))
-    }
-}
-
-/// `/pk/` and the bytes of a PeerId: its public key.
-struct PublicKeys;
-
-impl Validator for PublicKeys {
-    fn validate(&self, key: &[u8], value: &[u8], _: u64) -> Result<(), Invalid> {
-        let peer = key.strip_prefix(b"/pk/").and_then(|id| PeerId::from_bytes(id).ok());
-        let peer = peer.ok_or(Invalid::Key)?;
-        let found = PublicKey::from_protobuf(value)
-            .map_err(|error| Invalid::Value(error.to_string()))?
-            .peer_id();
-        if found == peer {
-            Ok(())
-        } else {
-            Err(Invalid::Value("the public key is that of another peer".into()))
-        }
-    }
-
-    fn is_better(&self, _: &[u8], _: &[u8], _: &[u8]) -> bool {
-        // A peer has one key.
-        false
     }
 }
