@@ -10,6 +10,7 @@ mod handshakes;
 mod io;
 pub mod keys;
 mod listener;
+pub mod mapping;
 mod memory;
 mod platform;
 mod resolve;

@@ -182,6 +182,11 @@ pub(super) struct Serve {
     #[arg(long, value_name = "SUBJECT")]
     pub(super) no_announce: Vec<String>,
 
+    /// Have the gateway of this network send on to us what comes for our ports, by UPnP,
+    /// PCP or NAT-PMP.
+    #[arg(long)]
+    pub(super) port_mapping: bool,
+
     /// Do not find out for others whether they can be dialed (AutoNAT).
     #[arg(long)]
     pub(super) no_autonat: bool,

@@ -3,6 +3,7 @@
 use polypeer::address::Multiaddr;
 use polypeer::facade::Node;
 use polypeer::swarm::addresses::{Reachability, Source};
+use polypeer_native::mapping::{MappingEvent, PortMapping};
 use serde_json::json;
 
 use super::output::Output;
@@ -53,4 +54,32 @@ pub(super) fn tell(address: Option<&Multiaddr>, reachability: Reachability, outp
         Some(address) => format!("{address} {text}"),
         None => format!("This server {text}"),
     });
+}
+
+/// What happens to port mappings, if there are any.
+pub(super) async fn mapped(mapping: &mut Option<PortMapping>) -> MappingEvent {
+    if let Some(one) = mapping
+        && let Some(event) = one.next().await
+    {
+        return event;
+    }
+    // There is no news, nor will there be.
+    std::future::pending().await
+}
+
+/// What has happened to a port mapping.
+pub(super) fn tell_mapping(event: &MappingEvent, output: Output) {
+    match event {
+        MappingEvent::Mapped { port, external, .. } => {
+            let external = external.to_string();
+            let value = json!({ "event": "mapped", "port": port, "external": external });
+            output.print(value, || format!("The gateway sends {external} on to port {port}"));
+        }
+        MappingEvent::Failed { port, error, .. } => {
+            let reason = error.to_string();
+            let value = json!({ "event": "unmapped", "port": port, "reason": reason });
+            output.print(value, || format!("Port {port} is not mapped: {reason}"));
+        }
+        _ => {}
+    }
 }

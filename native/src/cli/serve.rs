@@ -14,6 +14,7 @@ use polypeer::node::{Config, Direction, Event};
 use polypeer::protocols::autonat;
 use polypeer::protocols::relay::{CircuitSummary, ServiceConfig};
 use polypeer::swarm::manager;
+use polypeer_native::mapping::{MappingOptions, PortMapping};
 use polypeer_native::service::{echo, perf, room};
 use polypeer_native::store::FileStore;
 use polypeer_native::{
@@ -86,9 +87,12 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
         tokio::spawn(stats::print(node.clone(), interval, output));
     }
     let mut reach = reach::Reach::new(&node, output).await;
+    let mapping = || PortMapping::start(node.clone(), MappingOptions::default());
+    let mut mapping = arguments.port_mapping.then(mapping);
     loop {
         tokio::select! {
             () = interrupted.next() => break,
+            event = reach::mapped(&mut mapping) => reach::tell_mapping(&event, output),
             event = events.next() => match event {
                 Some(Event::AddressesChanged) => reach.changed(&node).await,
                 Some(Event::Reachability { address, reachability }) => {
@@ -99,9 +103,15 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
             },
         }
     }
+    let goodbye = async {
+        if let Some(mapping) = mapping {
+            mapping.close().await;
+        }
+        node.close().await;
+    };
     // A second interruption does not wait for goodbyes.
     tokio::select! {
-        _ = tokio::time::timeout(GOODBYE, node.close()) => {}
+        _ = tokio::time::timeout(GOODBYE, goodbye) => {}
         () = interrupted.next() => {}
     }
     output.print(json!({ "event": "closed" }), || "Closed".into());

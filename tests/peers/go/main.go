@@ -44,6 +44,8 @@ func run(args []string) error {
 	download := flags.Int64("download", 0, "bytes to receive")
 	at := flags.String("at", loopback, "where to listen")
 	through := flags.String("through", "", "address of a relay to listen through")
+	version := flags.Int64("version", 2, "of AutoNAT")
+	which := flags.String("which", "open", "open, closed or elsewhere: the address that AutoNAT is asked about")
 	switch args[0] {
 	case "listen", "relay":
 		if err := flags.Parse(args[1:]); err != nil {
@@ -64,7 +66,9 @@ func run(args []string) error {
 			return punch(args[1], *at)
 		}
 		return upgrade(args[1], *at)
-	case "dial", "perf":
+	case "autonat-serve":
+		return serveAutonat()
+	case "dial", "perf", "autonat-ask":
 		if len(args) < 2 {
 			return fmt.Errorf("%s needs an address", args[0])
 		}
@@ -77,6 +81,9 @@ func run(args []string) error {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
+		if args[0] == "autonat-ask" {
+			return askAutonat(ctx, *target, *version, *which)
+		}
 		if args[0] == "perf" {
 			return measure(ctx, *target, *upload, *download)
 		}

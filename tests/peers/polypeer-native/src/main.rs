@@ -1,5 +1,6 @@
 //! Polypeer as a test peer; `../README.md` describes its command line.
 
+mod autonat;
 mod bench;
 mod dial;
 mod flood;
@@ -83,6 +84,10 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
         }
         [command, address, ..] if command == "upgrade" => {
             punch::upgrade(address.parse()?, option("--at").unwrap_or(LOOPBACK)).await
+        }
+        [command, ..] if command == "autonat-serve" => autonat::serve().await,
+        [command, address, ..] if command == "autonat-ask" => {
+            autonat::ask(address.parse()?, option("--which").unwrap_or("open")).await
         }
         [command, address, ..] if command == "dial" => {
             dial::checks(address.parse()?, option("--agent").unwrap_or("")).await

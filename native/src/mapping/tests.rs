@@ -1,0 +1,390 @@
+//! Against gateways on loopback that speak the real protocols.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+
+use polypeer::node::Config;
+use polypeer::{Keypair, Rng};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::*;
+use crate::Native;
+
+/// What a gateway is asked: a port mapped (external, internal, lease) or unmapped.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    Map(u16, u16, u32),
+    Unmap(u16),
+}
+
+fn node(seed: u64) -> Node {
+    let mut config = Config::new(Keypair::generate_ed25519(&mut Rng::from_number(seed)));
+    // So that loopback's addresses can be mapped.
+    config.addresses.private = true;
+    config.autonat.client = false;
+    Node::start(Arc::new(Native::default()), config)
+}
+
+async fn listen(node: &Node) -> u16 {
+    let address = node.listen("/ip4/127.0.0.1/tcp/0".parse().unwrap()).await.unwrap().remove(0);
+    Waist::of(&address).unwrap().socket.port()
+}
+
+async fn announces(node: &Node, address: &str) -> bool {
+    let wanted: polypeer::Multiaddr = address.parse().unwrap();
+    node.addresses().await.unwrap().contains(&wanted.with_peer(*node.peer_id()))
+}
+
+/// A gateway of UPnP IGD: SSDP on one port, HTTP on another.
+struct Upnp {
+    options: MappingOptions,
+    asked: UnboundedReceiver<Asked>,
+}
+
+struct Manners {
+    external: &'static str,
+    /// Ports that other hosts have.
+    taken: Vec<u16>,
+    /// Leases must be for ever.
+    permanent: bool,
+    forbidden: bool,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self { external: "50.1.1.1", taken: Vec::new(), permanent: false, forbidden: false }
+    }
+}
+
+impl Upnp {
+    async fn start(manners: Manners) -> Self {
+        let ssdp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let http = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let options = MappingOptions {
+            nat_pmp: false,
+            search: ssdp.local_addr().unwrap(),
+            lease: Duration::from_secs(1),
+            ..MappingOptions::default()
+        };
+        let root = format!("http://{}/root.xml", http.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut question = [0; 2048];
+            while let Ok((length, from)) = ssdp.recv_from(&mut question).await {
+                assert!(question[..length].starts_with(b"M-SEARCH * HTTP/1.1\r\n"));
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nST: {IGD}\r\nUSN: uuid:1::{IGD}\r\nLOCATION: {root}\r\n\r\n"
+                );
+                ssdp.send_to(answer.as_bytes(), from).await.unwrap();
+            }
+        });
+        let (sender, asked) = unbounded_channel();
+        tokio::spawn(async move {
+            let manners = Arc::new(manners);
+            while let Ok((stream, _)) = http.accept().await {
+                tokio::spawn(serve(stream, manners.clone(), sender.clone()));
+            }
+        });
+        Self { options, asked }
+    }
+}
+
+const IGD: &str = "urn:schemas-upnp-org:device:InternetGatewayDevice:1";
+const SERVICE: &str = "urn:schemas-upnp-org:service:WANIPConnection:1";
+
+/// Answers one request.
+async fn serve(stream: TcpStream, manners: Arc<Manners>, asked: UnboundedSender<Asked>) {
+    let mut stream = BufReader::new(stream);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    let body = String::from_utf8(body).unwrap();
+    let (status, text) = if head.starts_with("GET /root.xml") {
+        ("200 OK", description())
+    } else if head.starts_with("GET /scpd.xml") {
+        ("200 OK", schema())
+    } else {
+        act(&head, &body, &manners, &asked)
+    };
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
+        text.len()
+    );
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
+fn description() -> String {
+    format!(
+        "<?xml version=\"1.0\"?><root xmlns=\"urn:schemas-upnp-org:device-1-0\"><device>\
+         <deviceType>{IGD}</deviceType><deviceList><device>\
+         <deviceType>urn:schemas-upnp-org:device:WANDevice:1</deviceType><deviceList><device>\
+         <deviceType>urn:schemas-upnp-org:device:WANConnectionDevice:1</deviceType><serviceList>\
+         <service><serviceType>{SERVICE}</serviceType><serviceId>urn:upnp-org:serviceId:WANIPConn1\
+         </serviceId><SCPDURL>/scpd.xml</SCPDURL><controlURL>/control</controlURL>\
+         <eventSubURL>/events</eventSubURL></service></serviceList></device></deviceList>\
+         </device></deviceList></device></root>"
+    )
+}
+
+fn schema() -> String {
+    let action = |name: &str, arguments: &[&str]| {
+        let arguments: String = arguments
+            .iter()
+            .map(|name| {
+                format!("<argument><name>{name}</name><direction>in</direction></argument>")
+            })
+            .collect();
+        format!("<action><name>{name}</name><argumentList>{arguments}</argumentList></action>")
+    };
+    let map = [
+        "NewRemoteHost",
+        "NewExternalPort",
+        "NewProtocol",
+        "NewInternalPort",
+        "NewInternalClient",
+        "NewEnabled",
+        "NewPortMappingDescription",
+        "NewLeaseDuration",
+    ];
+    format!(
+        "<?xml version=\"1.0\"?><scpd xmlns=\"urn:schemas-upnp-org:service-1-0\"><actionList>{}{}{}\
+         </actionList></scpd>",
+        action("AddPortMapping", &map),
+        action("DeletePortMapping", &["NewRemoteHost", "NewExternalPort", "NewProtocol"]),
+        action("GetExternalIPAddress", &[]),
+    )
+}
+
+fn act(
+    head: &str,
+    body: &str,
+    manners: &Manners,
+    asked: &UnboundedSender<Asked>,
+) -> (&'static str, String) {
+    let value = |name: &str| {
+        let from = body.find(&format!("<{name}")).unwrap();
+        let rest = &body[from..];
+        let (_, rest) = rest.split_once('>').unwrap();
+        rest.split_once('<').unwrap().0.to_owned()
+    };
+    let number = |name: &str| value(name).parse::<u32>().unwrap();
+    let fault = |code: u16| {
+        let text = format!(
+            "<s:Fault><faultcode>s:Client</faultcode><faultstring>UPnPError</faultstring><detail>\
+             <UPnPError xmlns=\"urn:schemas-upnp-org:control-1-0\"><errorCode>{code}</errorCode>\
+             <errorDescription>no</errorDescription></UPnPError></detail></s:Fault>"
+        );
+        ("500 Internal Server Error", text)
+    };
+    let done = |action: &str, inner: &str| {
+        (
+            "200 OK",
+            format!("<u:{action}Response xmlns:u=\"{SERVICE}\">{inner}</u:{action}Response>"),
+        )
+    };
+    let (status, inner) = if head.contains("#GetExternalIPAddress") {
+        let ip = format!("<NewExternalIPAddress>{}</NewExternalIPAddress>", manners.external);
+        done("GetExternalIPAddress", &ip)
+    } else if head.contains("#AddPortMapping") {
+        let (external, lease) = (number("NewExternalPort"), number("NewLeaseDuration"));
+        let external = u16::try_from(external).unwrap();
+        let internal = u16::try_from(number("NewInternalPort")).unwrap();
+        if manners.forbidden {
+            fault(606)
+        } else if manners.taken.contains(&external) {
+            fault(718)
+        } else if manners.permanent && lease != 0 {
+            fault(725)
+        } else {
+            // A test that is over asks no more.
+            let _ = asked.send(Asked::Map(external, internal, lease));
+            done("AddPortMapping", "")
+        }
+    } else {
+        let _ = asked.send(Asked::Unmap(u16::try_from(number("NewExternalPort")).unwrap()));
+        done("DeletePortMapping", "")
+    };
+    let text = format!(
+        "<?xml version=\"1.0\"?><s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\">\
+         <s:Body>{inner}</s:Body></s:Envelope>"
+    );
+    (status, text)
+}
+
+#[tokio::test]
+async fn upnp_maps_renews_and_takes_back() {
+    let mut gateway = Upnp::start(Manners::default()).await;
+    let node = node(1);
+    let port = listen(&node).await;
+    let mut mapping = PortMapping::start(node.clone(), gateway.options.clone());
+    let Some(MappingEvent::Mapped { external, port: ours, .. }) = mapping.next().await else {
+        panic!("not mapped");
+    };
+    assert_eq!((external.to_string(), ours), (format!("50.1.1.1:{port}"), port));
+    let public = format!("/ip4/50.1.1.1/tcp/{port}");
+    assert!(announces(&node, &public).await);
+    for _ in 0..3 {
+        assert_eq!(gateway.asked.recv().await, Some(Asked::Map(port, port, 1)), "and again");
+    }
+    mapping.close().await;
+    while let Some(asked) = gateway.asked.recv().await {
+        if asked == Asked::Unmap(port) {
+            break;
+        }
+    }
+    assert!(!announces(&node, &public).await);
+    node.close().await;
+}
+
+#[tokio::test]
+async fn upnp_takes_another_port_and_leases_for_ever_where_it_must() {
+    let node = node(2);
+    let port = listen(&node).await;
+    let manners = Manners { taken: vec![port], permanent: true, ..Manners::default() };
+    let mut gateway = Upnp::start(manners).await;
+    let mut mapping = PortMapping::start(node.clone(), gateway.options.clone());
+    let Some(MappingEvent::Mapped { external, .. }) = mapping.next().await else {
+        panic!("not mapped");
+    };
+    assert_eq!(external.port(), port + 1);
+    assert_eq!(gateway.asked.recv().await, Some(Asked::Map(port + 1, port, 0)));
+    mapping.close().await;
+    node.close().await;
+}
+
+#[tokio::test]
+async fn what_a_gateway_cannot_do_is_said() {
+    for (number, manners, says) in [
+        (3, Manners { forbidden: true, ..Manners::default() }, "refuses"),
+        (4, Manners { external: "10.1.2.3", ..Manners::default() }, "10.1.2.3, is not public"),
+    ] {
+        let gateway = Upnp::start(manners).await;
+        let node = node(number);
+        listen(&node).await;
+        let mut mapping = PortMapping::start(node.clone(), gateway.options.clone());
+        let Some(MappingEvent::Failed { error, .. }) = mapping.next().await else {
+            panic!("it was mapped");
+        };
+        assert!(error.to_string().contains(says), "{error}");
+        mapping.close().await;
+        node.close().await;
+    }
+}
+
+/// A gateway of NAT-PMP (RFC 6886), at an address of its own: the port is fixed.
+async fn nat_pmp() -> (MappingOptions, UnboundedReceiver<Asked>) {
+    let mut rng = Rng::from_seed(polypeer::facade::Platform::seed(&Native::default()));
+    let socket = loop {
+        let [a, b, c] = rng.array();
+        let at = (Ipv4Addr::new(127, a | 1, b, c | 1), crab_nat::GATEWAY_PORT);
+        if let Ok(socket) = UdpSocket::bind(at).await {
+            break socket;
+        }
+    };
+    let options = MappingOptions {
+        upnp: false,
+        gateway: Some(socket.local_addr().unwrap().ip()),
+        lease: Duration::from_secs(2),
+        ..MappingOptions::default()
+    };
+    let (sender, asked) = unbounded_channel();
+    let ports = Mutex::new(BTreeMap::new());
+    tokio::spawn(async move {
+        let mut bytes = [0; 1100];
+        while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
+            let answer = match bytes[..length] {
+                [0, 0] => vec![0, 128, 0, 0, 0, 0, 0, 9, 50, 1, 1, 2],
+                [0, kind @ (1 | 2), _, _, i, j, e, f, ref lease @ ..] if length == 12 => {
+                    let [internal, external] = [[i, j], [e, f]].map(u16::from_be_bytes);
+                    let seconds = u32::from_be_bytes(lease.try_into().unwrap());
+                    let mut ports = ports.lock().unwrap();
+                    if seconds == 0 {
+                        let known = ports.remove(&internal).unwrap_or(external);
+                        let _ = sender.send(Asked::Unmap(known));
+                    } else {
+                        ports.insert(internal, external);
+                        let _ = sender.send(Asked::Map(external, internal, seconds));
+                    }
+                    let mut answer = vec![0, 128 + kind, 0, 0, 0, 0, 0, 9, i, j, e, f];
+                    answer.extend_from_slice(lease);
+                    answer
+                }
+                // PCP is another version: RFC 6887, section 9.
+                _ => vec![0, 128, 0, 1, 0, 0, 0, 9],
+            };
+            socket.send_to(&answer, from).await.unwrap();
+        }
+    });
+    (options, asked)
+}
+
+#[tokio::test]
+async fn nat_pmp_maps_renews_and_takes_back() {
+    let (options, mut asked) = nat_pmp().await;
+    let node = node(5);
+    let port = listen(&node).await;
+    let mut mapping = PortMapping::start(node.clone(), options);
+    match mapping.next().await {
+        Some(MappingEvent::Mapped { external, .. }) => {
+            assert_eq!(external.to_string(), format!("50.1.1.2:{port}"));
+        }
+        other => panic!("not mapped: {other:?}"),
+    }
+    assert!(announces(&node, &format!("/ip4/50.1.1.2/tcp/{port}")).await);
+    for _ in 0..2 {
+        assert_eq!(asked.recv().await, Some(Asked::Map(port, port, 2)));
+    }
+    mapping.close().await;
+    while let Some(asked) = asked.recv().await {
+        if matches!(asked, Asked::Unmap(_)) {
+            break;
+        }
+    }
+    node.close().await;
+}
+
+#[tokio::test]
+async fn without_a_gateway_the_reasons_are_told() {
+    // Nobody answers at this port.
+    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let options = MappingOptions {
+        nat_pmp: false,
+        search: silent.local_addr().unwrap(),
+        patience: Duration::from_millis(200),
+        ..MappingOptions::default()
+    };
+    let node = node(6);
+    listen(&node).await;
+    let mut mapping = PortMapping::start(node.clone(), options);
+    let Some(MappingEvent::Failed { error: MappingError::NoGateway { reasons }, .. }) =
+        mapping.next().await
+    else {
+        panic!("there is none");
+    };
+    assert!(reasons.contains("UPnP"), "{reasons}");
+    node.close().await;
+}
+
+#[test]
+fn the_default_route_names_the_gateway() {
+    let gateway = u32::from_ne_bytes([192, 168, 1, 1]);
+    let table = format!(
+        "Iface\tDestination\tGateway\tFlags\neth0\t0001A8C0\t00000000\t0001\n\
+         eth0\t00000000\t{gateway:08X}\t0003\n"
+    );
+    assert_eq!(gateway::route_gateway(&table), "192.168.1.1".parse().ok());
+    assert_eq!(gateway::route_gateway("Iface\n"), None);
+}
