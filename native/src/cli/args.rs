@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -186,6 +187,11 @@ pub(super) struct Serve {
     /// PCP or NAT-PMP.
     #[arg(long)]
     pub(super) port_mapping: bool,
+
+    /// The gateway that speaks PCP or NAT-PMP; on Linux that of the default route is
+    /// found.
+    #[arg(long, value_name = "IP", requires = "port_mapping")]
+    pub(super) gateway: Option<IpAddr>,
 
     /// Do not find out for others whether they can be dialed (AutoNAT).
     #[arg(long)]

@@ -87,8 +87,10 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
         tokio::spawn(stats::print(node.clone(), interval, output));
     }
     let mut reach = reach::Reach::new(&node, output).await;
-    let mapping = || PortMapping::start(node.clone(), MappingOptions::default());
-    let mut mapping = arguments.port_mapping.then(mapping);
+    let mut mapping = arguments.port_mapping.then(|| {
+        let options = MappingOptions { gateway: arguments.gateway, ..MappingOptions::default() };
+        PortMapping::start(node.clone(), options)
+    });
     loop {
         tokio::select! {
             () = interrupted.next() => break,
@@ -104,10 +106,13 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
         }
     }
     let goodbye = async {
-        if let Some(mapping) = mapping {
-            mapping.close().await;
-        }
-        node.close().await;
+        let unmapping = async {
+            if let Some(mapping) = mapping {
+                mapping.close().await;
+            }
+        };
+        // A gateway that has gone does not keep peers waiting.
+        futures::join!(unmapping, node.close());
     };
     // A second interruption does not wait for goodbyes.
     tokio::select! {

@@ -1,13 +1,19 @@
 //! Gateways, by the protocols that they speak.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use crab_nat::{InternetProtocol, PortMapping, PortMappingOptions, PortMappingType, TimeoutConfig};
+use crab_nat::{
+    InternetProtocol, MappingFailure, PortMapping, PortMappingOptions, PortMappingType,
+    TimeoutConfig, natpmp, pcp,
+};
 use igd_next::aio::tokio::{Tokio, search_gateway};
-use igd_next::{AddPortError, PortMappingProtocol, SearchOptions};
+use igd_next::{
+    AddPortError, GetExternalIpError, PortMappingProtocol, RequestError, SearchOptions,
+};
 use polypeer::swarm::addresses::Transport;
 
 use super::{MappingError, MappingOptions};
@@ -59,11 +65,16 @@ impl Gateways {
             }
             return mapped;
         }
-        let mut reasons = Vec::new();
+        if self.pmp.contains_key(&(transport, port)) {
+            return self.renew_pmp(transport, port).await;
+        }
+        let (mut reasons, mut refused) = (Vec::new(), None);
         if self.options.nat_pmp {
             match self.map_pmp(transport, port).await {
                 Err(MappingError::NoGateway { reasons: reason }) => reasons.push(reason),
-                decided => return decided,
+                // It may still do so when asked in the other language.
+                Err(error) => refused = Some(error),
+                mapped => return mapped,
             }
         }
         if self.options.upnp {
@@ -72,7 +83,7 @@ impl Gateways {
                 Err(reason) => reasons.push(reason),
             }
         }
-        Err(MappingError::NoGateway { reasons: reasons.join("; ") })
+        Err(refused.unwrap_or(MappingError::NoGateway { reasons: reasons.join("; ") }))
     }
 
     /// Takes a mapping back, as far as the gateway still answers.
@@ -88,46 +99,42 @@ impl Gateways {
     // PCP and NAT-PMP.
 
     async fn map_pmp(&mut self, transport: Transport, port: u16) -> Result<Mapped, MappingError> {
-        let none = |reason: String| MappingError::NoGateway { reasons: format!("PCP: {reason}") };
         let gateway = self.options.gateway.or_else(default_gateway);
-        let gateway = gateway.ok_or_else(|| none("the gateway is not known".into()))?;
-        let number = NonZeroU16::new(port).ok_or_else(|| none("no port".into()))?;
-        let timeouts = TimeoutConfig {
-            initial_timeout: self.options.patience / 8,
-            max_retries: 2,
-            max_retry_timeout: None,
+        let gateway = gateway.ok_or_else(|| no_pmp("the gateway is not known"))?;
+        let number = NonZeroU16::new(port).ok_or_else(|| no_pmp("no port"))?;
+        let client = local_to(gateway).map_err(no_pmp)?;
+        let options = PortMappingOptions {
+            external_port: Some(number),
+            lifetime_seconds: Some(seconds(self.options.lease)),
+            timeout_config: Some(TimeoutConfig {
+                initial_timeout: self.options.patience / 8,
+                max_retries: 2,
+                max_retry_timeout: None,
+            }),
         };
+        let protocol = match transport {
+            Transport::Tcp => InternetProtocol::Tcp,
+            Transport::Udp => InternetProtocol::Udp,
+        };
+        let mapping = PortMapping::new(gateway.into(), client, protocol, number, options).await;
+        let mapping = mapping.map_err(|error| pmp_error(&error))?;
+        let mapped = mapped_by_pmp(&mapping).await;
+        self.pmp.insert((transport, port), mapping);
+        mapped
+    }
+
+    async fn renew_pmp(&mut self, transport: Transport, port: u16) -> Result<Mapped, MappingError> {
         let key = (transport, port);
-        let mapping = if let Some(mut mapping) = self.pmp.remove(&key) {
-            mapping.renew().await.map(|()| mapping)
-        } else {
-            let client = local_to(gateway).map_err(|error| none(error.to_string()))?;
-            let options = PortMappingOptions {
-                external_port: Some(number),
-                lifetime_seconds: Some(seconds(self.options.lease)),
-                timeout_config: Some(timeouts),
-            };
-            let protocol = match transport {
-                Transport::Tcp => InternetProtocol::Tcp,
-                Transport::Udp => InternetProtocol::Udp,
-            };
-            PortMapping::new(gateway.into(), client, protocol, number, options).await
+        let mapping = self.pmp.get_mut(&key).ok_or_else(|| no_pmp("not mapped"))?;
+        let result = match mapping.renew().await {
+            Ok(()) => mapped_by_pmp(mapping).await,
+            Err(error) => Err(pmp_error(&error)),
         };
-        let mapping = mapping.map_err(|error| match answered(&error) {
-            true => MappingError::Refused { reason: error.to_string() },
-            false => none(error.to_string()),
-        })?;
-        let ip = match mapping.mapping_type() {
-            PortMappingType::Pcp { external_ip, .. } => external_ip.to_canonical(),
-            PortMappingType::NatPmp => {
-                let ip = crab_nat::natpmp::external_address(gateway.into(), Some(timeouts)).await;
-                ip.map_err(|error| MappingError::Refused { reason: error.to_string() })?.into()
-            }
-        };
-        let external = SocketAddr::new(ip, mapping.external_port().get());
-        let lease = Duration::from_secs(mapping.lifetime().into());
-        self.pmp.insert(key, mapping);
-        Ok(Mapped { external, lease })
+        if result.is_err() && mapping.expiration() <= std::time::Instant::now() {
+            // Another gateway may be here by now.
+            self.pmp.remove(&key);
+        }
+        result
     }
 
     // UPnP.
@@ -153,15 +160,14 @@ impl Gateways {
         port: u16,
         before: Option<SocketAddr>,
     ) -> Result<Mapped, MappingError> {
-        let refused = |reason: String| MappingError::Refused { reason };
-        let Some(gateway) = &self.upnp else {
-            return Err(MappingError::NoGateway { reasons: "UPnP".into() });
-        };
+        let Some(gateway) = &self.upnp else { return Err(no_upnp("none is known")) };
         let lease = self.options.lease;
-        let local = local_to(gateway.addr.ip()).map_err(|error| refused(error.to_string()))?;
-        let local = SocketAddr::new(local, port);
+        let local = SocketAddr::new(local_to(gateway.addr.ip()).map_err(no_upnp)?, port);
         let wanted = before.map_or(port, |before| before.port());
-        let ip = gateway.get_external_ip().await.map_err(|error| refused(error.to_string()))?;
+        let ip = gateway.get_external_ip().await.map_err(|error| match error {
+            GetExternalIpError::RequestError(error) => request_error(&error),
+            error => MappingError::Refused { reason: error.to_string() },
+        })?;
         let external = add_port(gateway, upnp_protocol(transport), wanted, local, lease).await?;
         // One without an end is asked for as often as others: gateways forget.
         Ok(Mapped { external: SocketAddr::new(ip, external), lease })
@@ -194,7 +200,28 @@ async fn add_port(
             }
         }
     }
-    Err(MappingError::Refused { reason: failure.to_string() })
+    Err(match failure {
+        AddPortError::RequestError(error) => request_error(&error),
+        error => MappingError::Refused { reason: error.to_string() },
+    })
+}
+
+/// A gateway that says a number has decided; what else goes wrong, it is not there.
+fn request_error(error: &RequestError) -> MappingError {
+    match error {
+        RequestError::ErrorCode(..) | RequestError::UnsupportedAction(_) => {
+            MappingError::Refused { reason: error.to_string() }
+        }
+        error => no_upnp(error),
+    }
+}
+
+fn no_upnp(reason: impl Display) -> MappingError {
+    MappingError::NoGateway { reasons: format!("UPnP: {reason}") }
+}
+
+fn no_pmp(reason: impl Display) -> MappingError {
+    MappingError::NoGateway { reasons: format!("PCP: {reason}") }
 }
 
 fn seconds(duration: Duration) -> u32 {
@@ -208,14 +235,27 @@ fn upnp_protocol(transport: Transport) -> PortMappingProtocol {
     }
 }
 
-/// Whether a gateway has said anything at all.
-fn answered(error: &crab_nat::MappingFailure) -> bool {
-    use crab_nat::{MappingFailure, natpmp, pcp};
-    !matches!(
-        error,
+/// A gateway that has said anything at all has refused.
+fn pmp_error(error: &MappingFailure) -> MappingError {
+    match error {
         MappingFailure::NatPmp(natpmp::Failure::Socket(_) | natpmp::Failure::Timeout)
-            | MappingFailure::Pcp(pcp::Failure::Socket(_) | pcp::Failure::Timeout)
-    )
+        | MappingFailure::Pcp(pcp::Failure::Socket(_) | pcp::Failure::Timeout) => no_pmp(error),
+        _ => MappingError::Refused { reason: error.to_string() },
+    }
+}
+
+/// What a mapping by PCP or NAT-PMP comes to.
+async fn mapped_by_pmp(mapping: &PortMapping) -> Result<Mapped, MappingError> {
+    let ip = match mapping.mapping_type() {
+        PortMappingType::Pcp { external_ip, .. } => external_ip.to_canonical(),
+        PortMappingType::NatPmp => {
+            let timeouts = Some(mapping.timeout_config);
+            let ip = natpmp::external_address(mapping.gateway(), timeouts).await;
+            ip.map_err(|error| pmp_error(&error.into()))?.into()
+        }
+    };
+    let external = SocketAddr::new(ip, mapping.external_port().get());
+    Ok(Mapped { external, lease: Duration::from_secs(mapping.lifetime().into()) })
 }
 
 /// From which address of ours packets go to a gateway; none is sent.

@@ -2,8 +2,12 @@
 //! to one of its public ports, by UPnP IGD, PCP or NAT-PMP.
 //!
 //! What is mapped are the ports of private IPv4 addresses that the node listens on.
-//! Leases are renewed at their half; what a gateway has refused is asked for again
-//! after a while, and taken back when the node no longer listens there.
+//! What the gateway has granted is announced, renewed at half of its lease, and taken
+//! back when the node no longer listens there; what it has not is asked for again
+//! after a while.
+//!
+//! The gateway is trusted: whoever answers as one in the local network says which
+//! address is announced.
 
 mod gateway;
 #[cfg(test)]
@@ -13,8 +17,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::channel::mpsc;
-use futures::{SinkExt, StreamExt};
 use polypeer::facade::{Events, Node};
 use polypeer::node::Event;
 use polypeer::swarm::addresses::{Source, Transport, Waist, is_public};
@@ -22,7 +26,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use gateway::Gateways;
+use gateway::{Gateways, Mapped};
 
 /// The first wait after a gateway has not mapped a port; doubled up to [`MAX_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_secs(30);
@@ -64,7 +68,7 @@ impl Default for MappingOptions {
 }
 
 /// Why a port is not mapped. It is tried again after a while.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum MappingError {
     /// No gateway answers: it speaks neither UPnP nor PCP nor NAT-PMP, or that is
@@ -171,6 +175,8 @@ struct Mapper {
 
 struct Port {
     external: Option<SocketAddr>,
+    /// When the lease ends.
+    until: Instant,
     /// When it is asked for, again.
     due: Instant,
     /// The wait after the next failure.
@@ -190,11 +196,19 @@ impl Mapper {
             };
             tokio::select! {
                 _ = &mut stopped => break,
-                () = timer => self.map_due().await,
+                () = timer => tokio::select! {
+                    // What is being asked for now runs out by itself.
+                    _ = &mut stopped => break,
+                    () = self.map_due() => {}
+                },
                 event = changes.next() => match event {
                     Some(Event::AddressesChanged) => alive = self.follow().await,
                     Some(_) => {}
-                    None => alive = false,
+                    // The node has ended, or has left us behind while a gateway was slow.
+                    None => {
+                        changes = self.node.events();
+                        alive = self.follow().await;
+                    }
                 },
             }
         }
@@ -220,7 +234,8 @@ impl Mapper {
         }
         for port in wanted {
             if self.ports.len() < MAX_PORTS {
-                let new = || Port { external: None, due: Instant::now(), retry: FIRST_RETRY };
+                let now = Instant::now();
+                let new = || Port { external: None, until: now, due: now, retry: FIRST_RETRY };
                 self.ports.entry(port).or_insert_with(new);
             }
         }
@@ -231,40 +246,75 @@ impl Mapper {
         let now = Instant::now();
         let due: Vec<(Transport, u16)> =
             self.ports.iter().filter(|(_, port)| port.due <= now).map(|(key, _)| *key).collect();
+        let mut silent = None;
         for (transport, number) in due {
-            let before = self.ports.get(&(transport, number)).and_then(|port| port.external);
-            let result = self.gateways.map(transport, number, before).await.and_then(|mapped| {
-                let address = mapped.external.ip();
-                if is_public(address) {
-                    Ok(mapped)
-                } else {
-                    Err(MappingError::NotPublic { address })
-                }
-            });
-            let external = result.as_ref().ok().map(|mapped| mapped.external);
-            let Some(port) = self.ports.get_mut(&(transport, number)) else { continue };
-            port.external = external;
-            let event = match result {
-                Ok(mapped) => {
-                    port.retry = FIRST_RETRY;
-                    port.due = Instant::now() + mapped.lease.min(self.options.lease) / 2;
-                    let external = mapped.external;
-                    MappingEvent::Mapped { transport, port: number, external }
-                }
-                Err(error) => {
-                    port.due = Instant::now() + port.retry;
-                    port.retry = (port.retry * 2).min(MAX_RETRY);
-                    MappingEvent::Failed { transport, port: number, error }
-                }
+            let Some(before) = self.ports.get(&(transport, number)).map(|port| port.external)
+            else {
+                continue;
             };
-            if external != before {
-                // A node that has ended announces nothing.
-                let _ = self.node.mapped(transport, number, external).await;
+            let result = match &silent {
+                // Who did not answer a moment ago is not asked for each port.
+                Some(error) => Err(MappingError::clone(error)),
+                None => self.ask(transport, number, before).await,
+            };
+            if let Err(error @ MappingError::NoGateway { .. }) = &result {
+                silent = Some(error.clone());
             }
-            if external != before || external.is_none() {
-                // Whoever does not listen misses it.
-                let _ = self.sender.send(event).await;
+            self.asked(transport, number, before, result).await;
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        transport: Transport,
+        port: u16,
+        before: Option<SocketAddr>,
+    ) -> Result<Mapped, MappingError> {
+        let mapped = self.gateways.map(transport, port, before).await?;
+        let address = mapped.external.ip();
+        if is_public(address) {
+            return Ok(mapped);
+        }
+        self.gateways.unmap(transport, port, mapped.external).await;
+        Err(MappingError::NotPublic { address })
+    }
+
+    /// A gateway has, or has not, mapped a port that was mapped to `before`.
+    async fn asked(
+        &mut self,
+        transport: Transport,
+        number: u16,
+        before: Option<SocketAddr>,
+        result: Result<Mapped, MappingError>,
+    ) {
+        let Some(port) = self.ports.get_mut(&(transport, number)) else { return };
+        let now = Instant::now();
+        let event = match result {
+            Ok(Mapped { external, lease }) => {
+                let lease = lease.min(self.options.lease);
+                (port.external, port.retry) = (Some(external), FIRST_RETRY);
+                (port.until, port.due) = (now + lease, now + lease / 2);
+                MappingEvent::Mapped { transport, port: number, external }
             }
+            Err(error) => {
+                if matches!(error, MappingError::NoGateway { .. }) && now < port.until {
+                    // Silence takes nothing away before the lease ends.
+                    port.due = (now + port.retry).min(port.until);
+                    return;
+                }
+                (port.external, port.until, port.due) = (None, now, now + port.retry);
+                port.retry = (port.retry * 2).min(MAX_RETRY);
+                MappingEvent::Failed { transport, port: number, error }
+            }
+        };
+        let external = port.external;
+        if external != before {
+            // A node that has ended announces nothing.
+            let _ = self.node.mapped(transport, number, external).await;
+        }
+        if external != before || external.is_none() {
+            // Whoever does not listen misses it.
+            let _ = self.sender.try_send(event);
         }
     }
 

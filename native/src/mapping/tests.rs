@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use polypeer::node::Config;
 use polypeer::{Keypair, Rng};
@@ -284,8 +284,21 @@ async fn what_a_gateway_cannot_do_is_said() {
     }
 }
 
-/// A gateway of NAT-PMP (RFC 6886), at an address of its own: the port is fixed.
-async fn nat_pmp() -> (MappingOptions, UnboundedReceiver<Asked>) {
+/// What a gateway at port 5351 speaks, and until when.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Language {
+    /// RFC 6886.
+    NatPmp,
+    /// RFC 6887.
+    Pcp,
+    /// RFC 6886, but nothing once a port is mapped.
+    FallsSilent,
+    /// RFC 6887, but it maps nothing.
+    Forbids,
+}
+
+/// A gateway of PCP or NAT-PMP, at an address of its own: the port is fixed.
+async fn gateway(language: Language) -> (MappingOptions, UnboundedReceiver<Asked>) {
     let mut rng = Rng::from_seed(polypeer::facade::Platform::seed(&Native::default()));
     let socket = loop {
         let [a, b, c] = rng.array();
@@ -298,52 +311,85 @@ async fn nat_pmp() -> (MappingOptions, UnboundedReceiver<Asked>) {
         upnp: false,
         gateway: Some(socket.local_addr().unwrap().ip()),
         lease: Duration::from_secs(2),
+        patience: Duration::from_millis(800),
         ..MappingOptions::default()
     };
     let (sender, asked) = unbounded_channel();
-    let ports = Mutex::new(BTreeMap::new());
     tokio::spawn(async move {
-        let mut bytes = [0; 1100];
+        let (mut bytes, mut mapped) = ([0; 1100], BTreeMap::new());
         while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
-            let answer = match bytes[..length] {
-                [0, 0] => vec![0, 128, 0, 0, 0, 0, 0, 9, 50, 1, 1, 2],
-                [0, kind @ (1 | 2), _, _, i, j, e, f, ref lease @ ..] if length == 12 => {
-                    let [internal, external] = [[i, j], [e, f]].map(u16::from_be_bytes);
-                    let seconds = u32::from_be_bytes(lease.try_into().unwrap());
-                    let mut ports = ports.lock().unwrap();
-                    if seconds == 0 {
-                        let known = ports.remove(&internal).unwrap_or(external);
-                        let _ = sender.send(Asked::Unmap(known));
-                    } else {
-                        ports.insert(internal, external);
-                        let _ = sender.send(Asked::Map(external, internal, seconds));
-                    }
-                    let mut answer = vec![0, 128 + kind, 0, 0, 0, 0, 0, 9, i, j, e, f];
-                    answer.extend_from_slice(lease);
-                    answer
+            let (answer, question) = match language {
+                Language::Pcp | Language::Forbids => {
+                    pcp_answer(&bytes[..length], language == Language::Forbids)
                 }
-                // PCP is another version: RFC 6887, section 9.
-                _ => vec![0, 128, 0, 1, 0, 0, 0, 9],
+                Language::NatPmp | Language::FallsSilent => nat_pmp_answer(&bytes[..length]),
             };
-            socket.send_to(&answer, from).await.unwrap();
+            let silent = language == Language::FallsSilent && !mapped.is_empty();
+            if let Some((internal, external, seconds)) = question {
+                let told = if seconds == 0 {
+                    // Who takes back need not name the public port.
+                    Asked::Unmap(mapped.remove(&internal).unwrap_or(external))
+                } else {
+                    mapped.insert(internal, external);
+                    Asked::Map(external, internal, seconds)
+                };
+                // A test that is over asks no more.
+                let _ = sender.send(told);
+            }
+            if !silent || question.is_none() {
+                socket.send_to(&answer, from).await.unwrap();
+            }
         }
     });
     (options, asked)
 }
 
-#[tokio::test]
-async fn nat_pmp_maps_renews_and_takes_back() {
-    let (options, mut asked) = nat_pmp().await;
-    let node = node(5);
+/// The answer, and what is asked: the internal port, the external one, the lease.
+type Answer = (Vec<u8>, Option<(u16, u16, u32)>);
+
+fn nat_pmp_answer(bytes: &[u8]) -> Answer {
+    match *bytes {
+        [0, 0] => (vec![0, 128, 0, 0, 0, 0, 0, 9, 50, 1, 1, 2], None),
+        [0, kind @ (1 | 2), _, _, i, j, e, f, ref lease @ ..] if bytes.len() == 12 => {
+            let [internal, external] = [[i, j], [e, f]].map(u16::from_be_bytes);
+            let mut answer = vec![0, 128 + kind, 0, 0, 0, 0, 0, 9, i, j, e, f];
+            answer.extend_from_slice(lease);
+            let seconds = u32::from_be_bytes(lease.try_into().unwrap());
+            (answer, Some((internal, external, seconds)))
+        }
+        // PCP is another version: RFC 6887, section 9.
+        _ => (vec![0, 128, 0, 1, 0, 0, 0, 9], None),
+    }
+}
+
+fn pcp_answer(bytes: &[u8], forbids: bool) -> Answer {
+    // Version, operation MAP, and the length of both headers.
+    assert_eq!((bytes[..2].to_vec(), bytes.len()), (vec![2, 1], 60));
+    let number = |at: usize| u16::from_be_bytes(bytes[at..at + 2].try_into().unwrap());
+    let mut answer = bytes.to_vec();
+    answer[1] |= 128;
+    // The result: NOT_AUTHORIZED or SUCCESS.
+    answer[3] = if forbids { 2 } else { 0 };
+    // The epoch and what is reserved stand where the client's address did.
+    answer[8..24].fill(0);
+    answer[11] = 9;
+    answer[44..60].copy_from_slice(&Ipv4Addr::new(50, 1, 1, 3).to_ipv6_mapped().octets());
+    let seconds = u32::from_be_bytes(bytes[4..8].try_into().unwrap());
+    (answer, (!forbids).then(|| (number(40), number(42), seconds)))
+}
+
+async fn maps_renews_and_takes_back(language: Language, number: u64, ip: &str) {
+    let (options, mut asked) = gateway(language).await;
+    let node = node(number);
     let port = listen(&node).await;
     let mut mapping = PortMapping::start(node.clone(), options);
     match mapping.next().await {
         Some(MappingEvent::Mapped { external, .. }) => {
-            assert_eq!(external.to_string(), format!("50.1.1.2:{port}"));
+            assert_eq!(external.to_string(), format!("{ip}:{port}"));
         }
         other => panic!("not mapped: {other:?}"),
     }
-    assert!(announces(&node, &format!("/ip4/50.1.1.2/tcp/{port}")).await);
+    assert!(announces(&node, &format!("/ip4/{ip}/tcp/{port}")).await);
     for _ in 0..2 {
         assert_eq!(asked.recv().await, Some(Asked::Map(port, port, 2)));
     }
@@ -353,6 +399,79 @@ async fn nat_pmp_maps_renews_and_takes_back() {
             break;
         }
     }
+    node.close().await;
+}
+
+#[tokio::test]
+async fn nat_pmp_maps_renews_and_takes_back() {
+    maps_renews_and_takes_back(Language::NatPmp, 5, "50.1.1.2").await;
+}
+
+#[tokio::test]
+async fn pcp_maps_renews_and_takes_back() {
+    maps_renews_and_takes_back(Language::Pcp, 7, "50.1.1.3").await;
+}
+
+#[tokio::test]
+async fn udp_is_mapped_with_all_that_stands_behind_the_port() {
+    let (options, mut asked) = gateway(Language::Pcp).await;
+    let node = node(8);
+    let direct = "/ip4/127.0.0.1/udp/0/webrtc-direct".parse().unwrap();
+    let address = node.listen(direct).await.unwrap().remove(0);
+    let port = Waist::of(&address).unwrap().socket.port();
+    let mut mapping = PortMapping::start(node.clone(), options);
+    let Some(MappingEvent::Mapped { transport: Transport::Udp, .. }) = mapping.next().await else {
+        panic!("not mapped");
+    };
+    let public = address.to_string().replace("127.0.0.1", "50.1.1.3");
+    assert!(public.contains("/webrtc-direct/certhash/"), "{public}");
+    assert!(announces(&node, &public).await);
+    assert_eq!(asked.recv().await, Some(Asked::Map(port, port, 2)));
+    mapping.close().await;
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_silent_gateway_takes_nothing_away_before_the_lease_ends() {
+    let (options, mut asked) = gateway(Language::FallsSilent).await;
+    let node = node(9);
+    let port = listen(&node).await;
+    let mut mapping = PortMapping::start(node.clone(), options);
+    assert!(matches!(mapping.next().await, Some(MappingEvent::Mapped { .. })));
+    let public = format!("/ip4/50.1.1.2/tcp/{port}");
+    for _ in 0..2 {
+        assert!(announces(&node, &public).await);
+        assert_eq!(asked.recv().await, Some(Asked::Map(port, port, 2)));
+    }
+    let Some(MappingEvent::Failed { error: MappingError::NoGateway { .. }, .. }) =
+        mapping.next().await
+    else {
+        panic!("its lease goes on");
+    };
+    assert!(!announces(&node, &public).await);
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_refuses_in_one_language_is_asked_in_the_other() {
+    let (refusing, _asked) = gateway(Language::Forbids).await;
+    let upnp = Upnp::start(Manners::default()).await;
+    let node = node(10);
+    listen(&node).await;
+    let options = MappingOptions { gateway: refusing.gateway, nat_pmp: true, ..upnp.options };
+    let mut mapping = PortMapping::start(node.clone(), options);
+    assert!(matches!(mapping.next().await, Some(MappingEvent::Mapped { .. })));
+    mapping.close().await;
+    node.close().await;
+
+    let node = self::node(11);
+    listen(&node).await;
+    let mut mapping = PortMapping::start(node.clone(), refusing);
+    let Some(MappingEvent::Failed { error: MappingError::Refused { .. }, .. }) =
+        mapping.next().await
+    else {
+        panic!("it has refused");
+    };
     node.close().await;
 }
 
