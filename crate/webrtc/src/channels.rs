@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sctp_proto::{
-    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
-    Payload, PayloadProtocolIdentifier as Kind, ServerConfig, StreamEvent, Transmit,
+    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Error,
+    Event, Payload, PayloadProtocolIdentifier as Kind, ServerConfig, StreamEvent, Transmit,
     TransportConfig,
 };
 
@@ -34,6 +34,11 @@ const MAX_CHANNELS: usize = 4096;
 /// Channels of ours, so that their ids stay below 1024, which browsers agree to.
 const MAX_LOCAL: usize = 511;
 
+/// Ids lost to failed resets beyond which a connection is left for a new one: sides
+/// that disagree once on the number of a reset, after losses, never agree again
+/// (RFC 6525 section 5.2.1), and each channel that closes costs an id.
+const MAX_WORN: usize = MAX_LOCAL / 4;
+
 /// Payload bytes of a packet, so that with all headers it has less than the 1,280
 /// bytes that IPv6 always carries. (Many messages of some bytes in one packet are
 /// miscounted by `sctp-proto`, by a sixth at most.)
@@ -44,11 +49,26 @@ const RTO_INITIAL_MS: u64 = 500;
 const RTO_MIN_MS: u64 = 200;
 const RTO_MAX_MS: u64 = 10_000;
 
+/// How long a remote may take to close a channel that it has opened, once we have
+/// done with it.
+const PARTING: Duration = Duration::from_secs(3);
+
 /// The id of the channel that the handshake runs on.
 const HANDSHAKE: u16 = 0;
 
 /// SCTP over DTLS knows no addresses.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5000);
+
+/// What an id is used for.
+#[derive(Clone, Copy, PartialEq)]
+enum Use {
+    /// Data has come, but not yet the word that this is a channel.
+    Begun,
+    /// The channel that the core knows by this number.
+    Open(u32),
+    /// Closed by the core.
+    Closing,
+}
 
 pub(crate) struct Channels {
     client: bool,
@@ -57,18 +77,26 @@ pub(crate) struct Channels {
     established: bool,
     /// Why there are no channels any more.
     lost: Option<String>,
-    /// The core's numbers by id; none before the remote has said that it opens a
-    /// channel, and none after one has been closed here.
-    channels: BTreeMap<u16, Option<u32>>,
+    channels: BTreeMap<u16, Use>,
     ids: BTreeMap<u32, u16>,
     /// Ids of ours that have been used and can be used again.
     free: BTreeSet<u16>,
+    /// Ids of closed channels that can never be used again.
+    worn: usize,
     /// The next id of ours that was never used.
     next: u16,
     /// Channels that the remote has opened so far.
     opened: u32,
     /// Ids whose messages may be read, in turn.
     readable: VecDeque<u16>,
+    /// Ids that the remote has opened anew while it has not yet answered that we
+    /// closed their former channels: nothing can be said on them before.
+    held: BTreeSet<u16>,
+    /// Ids of channels that the remote has opened and the core has closed, and when
+    /// they are reset here if the remote does not. (An SCTP stream that is reset from
+    /// both sides at a time is reset once more by `sctp-proto`; if that comes late,
+    /// it ends the next channel with this id.)
+    parting: VecDeque<(Instant, u16)>,
     /// Ids with bytes that are not acknowledged, perhaps.
     busy: BTreeSet<u16>,
     /// Records about channels, for the core.
@@ -114,10 +142,13 @@ impl Channels {
             channels: BTreeMap::new(),
             ids: BTreeMap::new(),
             free: BTreeSet::new(),
+            worn: 0,
             // The client's are even (RFC 8832 section 6); 0 is the handshake's.
             next: if client { 2 } else { 1 },
             opened: 0,
             readable: VecDeque::new(),
+            held: BTreeSet::new(),
+            parting: VecDeque::new(),
             busy: BTreeSet::new(),
             records: Vec::new(),
             packets: VecDeque::new(),
@@ -182,12 +213,20 @@ impl Channels {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.association.as_ref()?.1.poll_timeout()
+        let parting = self.parting.front().map(|(at, _)| *at);
+        let association = self.association.as_ref()?.1.poll_timeout();
+        parting.into_iter().chain(association).min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if let Some((_, association)) = &mut self.association {
             association.handle_timeout(now);
+        }
+        while let Some(&(at, id)) = self.parting.front()
+            && at <= now
+        {
+            self.parting.pop_front();
+            self.reset(id);
         }
         self.pump();
     }
@@ -208,7 +247,7 @@ impl Channels {
                     self.established = true;
                     // It exists already if the remote was faster.
                     let _ = association.open_stream(HANDSHAKE, Kind::Binary);
-                    self.channels.insert(HANDSHAKE, Some(0));
+                    self.channels.insert(HANDSHAKE, Use::Open(0));
                     self.ids.insert(0, HANDSHAKE);
                 }
                 Some(Event::HandshakeFailed { reason } | Event::AssociationLost { reason }) => {
@@ -227,14 +266,29 @@ impl Channels {
                 self.readable.push_back(id);
             }
             StreamEvent::Finished { id } => {
-                if let Some(Some(number)) = self.channels.remove(&id) {
-                    self.ids.remove(&number);
-                    records::write(&mut self.records, records::CLOSE, number, &[]);
+                match self.channels.remove(&id) {
+                    Some(Use::Open(number)) => {
+                        self.ids.remove(&number);
+                        records::write(&mut self.records, records::CLOSE, number, &[]);
+                    }
+                    Some(Use::Closing) => self.parting.retain(|(_, parting)| *parting != id),
+                    Some(Use::Begun) | None => {}
                 }
                 self.busy.remove(&id);
+                self.held.remove(&id);
             }
-            StreamEvent::ResetComplete { id } if self.is_ours(id) => {
-                self.free.insert(id);
+            StreamEvent::ResetComplete { id } => {
+                if self.held.remove(&id) {
+                    self.readable.push_back(id);
+                } else if self.is_ours(id) {
+                    self.free.insert(id);
+                }
+            }
+            StreamEvent::ResetFailed { .. } => {
+                self.worn += 1;
+                if self.worn > MAX_WORN {
+                    self.lost.get_or_insert_with(|| "channels cannot be closed any more".into());
+                }
             }
             _ => {}
         }
@@ -244,7 +298,7 @@ impl Channels {
         if id == HANDSHAKE {
             return;
         }
-        self.channels.entry(id).or_insert(None);
+        self.channels.entry(id).or_insert(Use::Begun);
         if self.channels.len() > MAX_CHANNELS {
             self.lost.get_or_insert_with(|| "the remote opens too many channels".into());
         } else if self.channels.len().saturating_sub(1 + self.ours()) > MAX_REMOTE {
@@ -269,7 +323,13 @@ impl Channels {
             out.append(&mut self.records);
             let Some(id) = self.readable.pop_front() else { break };
             let Some((_, association)) = &mut self.association else { break };
-            let message = association.stream(id).and_then(|mut stream| stream.read_sctp());
+            let begun = self.channels.get(&id) == Some(&Use::Begun);
+            let Ok(mut stream) = association.stream(id) else { continue };
+            if begun && stream.is_readable() && !stream.is_writable() {
+                self.held.insert(id);
+                continue;
+            }
+            let message = stream.read_sctp();
             // What cannot be read has been closed.
             let Ok(Some(message)) = message else { continue };
             self.readable.push_back(id);
@@ -299,29 +359,25 @@ impl Channels {
     }
 
     fn on_message(&mut self, id: u16, kind: Kind, bytes: &[u8], out: &mut Vec<u8>) {
-        let Some(number) = self.channels.get(&id).copied() else { return };
-        match (kind, number) {
-            (Kind::Dcep, None) if dcep::is_open(bytes) && !self.is_closing(id) => {
+        let Some(used) = self.channels.get(&id).copied() else { return };
+        match (kind, used) {
+            (Kind::Dcep, Use::Begun) if dcep::is_open(bytes) => {
                 let number = records::REMOTE.saturating_add(self.opened);
                 self.opened = self.opened.saturating_add(1);
-                self.channels.insert(id, Some(number));
+                self.channels.insert(id, Use::Open(number));
                 self.ids.insert(number, id);
                 records::write(out, records::OPEN, number, &[]);
                 self.write(id, &dcep::ACK, Kind::Dcep);
             }
-            (Kind::Binary | Kind::String, Some(number)) => {
+            (Kind::Binary | Kind::String, Use::Open(number)) => {
                 records::header(out, records::MESSAGE, number, bytes.len());
                 out.extend_from_slice(bytes);
             }
-            // An agreement to our channel, or a message without content.
-            (_, Some(_)) => {}
-            (_, None) => self.reset(id),
+            // An agreement to our channel, a message without content, or what nobody
+            // waits for any more.
+            (_, Use::Open(_) | Use::Closing) => {}
+            (_, Use::Begun) => self.reset(id),
         }
-    }
-
-    fn is_closing(&mut self, id: u16) -> bool {
-        let Some((_, association)) = &mut self.association else { return true };
-        !association.stream(id).is_ok_and(|stream| stream.is_writable())
     }
 
     // What the core writes.
@@ -347,7 +403,7 @@ impl Channels {
     /// can be no more.
     pub(crate) fn open(&mut self, number: u32) {
         if let Some(id) = self.open_id() {
-            self.channels.insert(id, Some(number));
+            self.channels.insert(id, Use::Open(number));
             self.ids.insert(number, id);
             self.write(id, &dcep::OPEN, Kind::Dcep);
         } else {
@@ -357,20 +413,26 @@ impl Channels {
 
     fn open_id(&mut self) -> Option<u16> {
         let (_, association) = self.association.as_mut()?;
-        loop {
+        // Those that the remote has still to agree to are for another time.
+        let mut later = Vec::new();
+        let id = loop {
             let id = match self.free.pop_first() {
                 Some(id) => id,
                 None if usize::from(self.next) < 2 * MAX_LOCAL + 2 => {
                     self.next += 2;
                     self.next - 2
                 }
-                None => return None,
+                None => break None,
             };
-            // One that fails is the remote's, against the rules: it stays so.
-            if association.open_stream(id, Kind::Binary).is_ok() {
-                return Some(id);
+            match association.open_stream(id, Kind::Binary) {
+                Ok(_) => break Some(id),
+                Err(Error::ErrStreamResetPending) => later.push(id),
+                // The remote has taken it, against the rules, and keeps it.
+                Err(_) => {}
             }
-        }
+        };
+        self.free.extend(later);
+        id
     }
 
     /// Sends a message. One for a channel that is closed goes nowhere, of which the
@@ -391,16 +453,20 @@ impl Channels {
     }
 
     /// Closes a channel, after what was sent on it.
-    pub(crate) fn close(&mut self, number: u32) {
-        if let Some(id) = self.ids.remove(&number) {
+    pub(crate) fn close(&mut self, now: Instant, number: u32) {
+        let Some(id) = self.ids.remove(&number) else { return };
+        if self.is_ours(id) || id == HANDSHAKE {
             self.reset(id);
             self.pump();
+        } else {
+            self.channels.insert(id, Use::Closing);
+            self.parting.push_back((now + PARTING, id));
         }
     }
 
     fn reset(&mut self, id: u16) {
-        if let Some(number) = self.channels.get_mut(&id) {
-            *number = None;
+        if let Some(used) = self.channels.get_mut(&id) {
+            *used = Use::Closing;
         }
         if let Some((_, association)) = &mut self.association {
             // It fails if the stream, or all, has ended anyway.

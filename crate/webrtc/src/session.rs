@@ -322,7 +322,7 @@ impl Session {
         match kind {
             records::MESSAGE => channels.send(number, payload),
             records::OPEN => channels.open(number),
-            records::CLOSE => channels.close(number),
+            records::CLOSE => channels.close(now, number),
             records::PING => {
                 if let Some(value) = payload.first_chunk() {
                     self.ice.ping(now, *value);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::certificate::Certificate;
+use super::channels::Channels;
 use super::ice;
 use super::records::{self, CLOSE, MESSAGE, OPEN, PING, REMOTE};
 use super::session::{End, Identity, Session};
@@ -332,6 +333,84 @@ fn a_thousand_channels_one_after_another_use_few_ids() {
         wire.got = Default::default();
     }
     assert!(wire.ends.iter().all(|end| end.ids_used() < 20));
+}
+
+#[test]
+fn ids_are_used_again_and_again_where_datagrams_are_lost() {
+    let mut wire = Wire::open(Version::V2);
+    wire.lossy = Some(10);
+    for number in 1..=1000 {
+        wire.write(DIALER, OPEN, number, &[]);
+        wire.write(DIALER, MESSAGE, number, b"question");
+        let ended = |wire: &Wire| wire.ends.iter().any(|end| end.end().is_some());
+        assert!(wire.run(|wire| wire.got[LISTENER].len() == 2 || ended(wire)), "{number}");
+        if ended(&wire) {
+            // Before there is no id left to open a channel with.
+            assert!((128..511).contains(&number), "{number}");
+            return;
+        }
+        wire.write(LISTENER, MESSAGE, REMOTE + number - 1, b"answer");
+        wire.write(LISTENER, CLOSE, REMOTE + number - 1, &[]);
+        assert!(wire.run(|wire| wire.got[DIALER].len() == 1));
+        assert_eq!(wire.got[DIALER], [record(MESSAGE, number, b"answer")]);
+        wire.write(DIALER, CLOSE, number, &[]);
+        wire.got = Default::default();
+    }
+}
+
+#[test]
+fn a_remote_that_closes_nothing_is_waited_for_in_vain() {
+    let mut wire = Wire::open(Version::V2);
+    wire.write(DIALER, OPEN, 1, &[]);
+    assert!(wire.run(|wire| wire.got[LISTENER].len() == 1));
+    wire.write(LISTENER, CLOSE, REMOTE, &[]);
+    assert!(wire.run(|wire| wire.got[DIALER].len() == 1));
+    assert_eq!(wire.got[DIALER], [record(CLOSE, 1, &[])]);
+}
+
+#[test]
+fn a_channel_on_an_id_that_is_not_free_yet_is_held_until_it_is() {
+    const RECONFIG: u8 = 130;
+    let mut now = Instant::now();
+    let mut ends = [Channels::new(true), Channels::new(false)];
+    // Two seconds, in which so many of the dialer's resets and answers arrive.
+    let mut pass = |ends: &mut [Channels; 2], mut arrive: usize| {
+        let mut read = Vec::new();
+        for _ in 0..100 {
+            for end in [DIALER, LISTENER] {
+                while let Some(packet) = ends[end].poll_packet(now) {
+                    let counts = end == DIALER && packet[12] == RECONFIG;
+                    if !counts || arrive > 0 {
+                        arrive -= usize::from(counts);
+                        ends[1 - end].handle(now, packet);
+                    }
+                }
+            }
+            ends[LISTENER].read(now, &mut read, 1 << 16);
+            ends[DIALER].read(now, &mut Vec::new(), 1 << 16);
+            now += Duration::from_millis(20);
+            ends.iter_mut().for_each(|end| end.handle_timeout(now));
+        }
+        read
+    };
+    let opened = |nth: u32| {
+        let mut record = Vec::new();
+        records::write(&mut record, OPEN, REMOTE + nth, &[]);
+        record
+    };
+    pass(&mut ends, usize::MAX);
+    ends[DIALER].open(1);
+    assert_eq!(pass(&mut ends, usize::MAX), opened(0));
+
+    // The dialer does not close it, so the listener does in the end, and asks twice;
+    // the answer to the second question is lost.
+    ends[LISTENER].close(Instant::now(), REMOTE);
+    assert!(pass(&mut ends, 2).is_empty());
+    let ids = ends[DIALER].ids_used();
+    ends[DIALER].open(2);
+    assert_eq!(ends[DIALER].ids_used(), ids, "the id is used again");
+    assert!(pass(&mut ends, 0).is_empty());
+    assert_eq!(pass(&mut ends, usize::MAX), opened(1));
 }
 
 #[test]
