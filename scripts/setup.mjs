@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromium } from './chromium.mjs'
 import { ask, entry, Failure, green, heading, inCi, root, run, say, which } from './lib.mjs'
-import { wasmToolchain } from './wasm-toolchain.mjs'
+import { PAGES, WASI, wasmToolchain } from './wasm-toolchain.mjs'
 
 const done = (what, detail = '') => say(`  ${green('✓')} ${what}${detail ? `  ${detail}` : ''}`)
 
@@ -64,8 +64,10 @@ async function packages() {
 }
 
 async function wasm() {
-  const toolchain = await wasmToolchain()
-  done('wasm32 target', ask(toolchain.rustc, ['--version']).out)
+  for (const target of [PAGES, WASI]) {
+    const toolchain = await wasmToolchain(target)
+    done(target, ask(toolchain.rustc, ['--version']).out)
+  }
 }
 
 async function browser() {

@@ -1,10 +1,12 @@
-// Finds, or installs, a Rust toolchain that builds for wasm32-unknown-unknown.
+// Finds, or installs, a Rust toolchain that builds for wasm32: for pages
+// (wasm32-unknown-unknown) or with WASI, for Node (wasm32-wasip1).
 //
 // The ordinary way is `rustup target add`. Where rustup is missing or cannot
 // reach its server, Debian's packages do: they bring the sources of the standard
 // library, which is built once for wasm32 and put beside the host's.
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -17,29 +19,35 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ask, Failure, isExecutable, run, say, which } from './lib.mjs'
 
-const target = 'wasm32-unknown-unknown'
+/** What pages run. */
+export const PAGES = 'wasm32-unknown-unknown'
+/** What Node runs that wants a clock and randomness. */
+export const WASI = 'wasm32-wasip1'
+
 const debianRustc = '/usr/bin/rustc'
 const debianCargo = '/usr/bin/cargo'
 const debianPackages = ['rustc-web', 'cargo-web', 'rust-web-src', 'lld-19']
+/** Debian's C library for WASI, which the standard library stands on there. */
+const wasiLibc = '/usr/lib/wasm32-wasi'
 
 const onPath = { cargo: 'cargo', rustc: 'rustc', env: {} }
 const debian = { cargo: debianCargo, rustc: debianRustc, env: { RUSTC: debianRustc } }
 
-/** Whether this compiler has a standard library for wasm32. */
-function hasTarget({ rustc }) {
+/** Whether this compiler has a standard library for `target`. */
+function hasTarget({ rustc }, target) {
   const { ok, out } = ask(rustc, ['--print', 'target-libdir', '--target', target])
   return ok && existsSync(out) && readdirSync(out).some((file) => file.startsWith('libcore-'))
 }
 
 /** The toolchain to build wasm with, `{ cargo, rustc, env }`, or undefined. */
-export function findWasmToolchain() {
-  if (hasTarget(onPath)) return onPath
-  if (isExecutable(debianRustc) && isExecutable(debianCargo) && hasTarget(debian)) return debian
+export function findWasmToolchain(target = PAGES) {
+  if (hasTarget(onPath, target)) return onPath
+  if (isExecutable(debianRustc) && isExecutable(debianCargo) && hasTarget(debian, target)) return debian
 }
 
 /** The same, installed when it is missing. */
-export async function wasmToolchain() {
-  const found = findWasmToolchain()
+export async function wasmToolchain(target = PAGES) {
+  const found = findWasmToolchain(target)
   if (found) return found
   if (which('rustup')) {
     const added = await run('rustup', ['target', 'add', target], {
@@ -48,7 +56,7 @@ export async function wasmToolchain() {
       () => true,
       () => false,
     )
-    if (added && hasTarget(onPath)) return onPath
+    if (added && hasTarget(onPath, target)) return onPath
     say('  rustup could not add the target; trying the packages of the system')
   }
   if (!(which('apt-get') && process.getuid?.() === 0)) {
@@ -58,12 +66,12 @@ export async function wasmToolchain() {
         '  On Debian without rustup, run this once as root: npm run setup',
     )
   }
-  await installFromDebian()
+  await installFromDebian(target)
   return debian
 }
 
-async function installFromDebian() {
-  await aptInstall(debianPackages)
+async function installFromDebian(target) {
+  await aptInstall(target === WASI ? [...debianPackages, 'wasi-libc'] : debianPackages)
   const host = ask(debianRustc, ['--print', 'host-tuple']).out || hostOf(debianRustc)
   const linker = join('/usr/lib/rustlib', host, 'bin/rust-lld')
   if (!existsSync(linker)) {
@@ -100,10 +108,11 @@ async function installFromDebian() {
       if (file.endsWith('.rlib') && !file.startsWith('libempty'))
         copyFileSync(join(from, file), join(to, file))
     }
+    if (target === WASI) cpSync(wasiLibc, join(to, 'self-contained'), { recursive: true })
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-  if (!hasTarget(debian))
+  if (!hasTarget(debian, target))
     throw new Failure(`the standard library for ${target} was built but rustc does not find it`)
 }
 

@@ -1,15 +1,13 @@
 // From a crate to a wasm module with its JavaScript: cargo, wasm-bindgen, wasm-opt.
 //
 //   node scripts/wasm.mjs CRATE OUT_DIR NAME [--features a,b] [--no-default-features]
-import { mkdirSync, statSync } from 'node:fs'
+import { copyFileSync, mkdirSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { built, entry, Failure, root, run, say, targetFolder } from './lib.mjs'
-import { wasmToolchain } from './wasm-toolchain.mjs'
-
-const target = 'wasm32-unknown-unknown'
+import { PAGES, WASI, wasmToolchain } from './wasm-toolchain.mjs'
 
 /**
  * Builds `crate` and writes `NAME.js`, `NAME.d.ts` and `NAME_bg.wasm` to `out`.
@@ -23,45 +21,56 @@ export async function buildWasm({ crate, out, name, features = [], defaultFeatur
   ]
   await run(
     toolchain.cargo,
-    ['build', '--locked', '-p', crate, '--lib', '--target', target, '--profile', 'wasm', ...flags],
+    ['build', '--locked', '-p', crate, '--lib', '--target', PAGES, '--profile', 'wasm', ...flags],
     {
-      env: { ...toolchain.env, ...smallPanics },
-      title: `cargo build -p ${crate} --target ${target} ${flags.join(' ')}`,
+      env: { ...toolchain.env, ...quiet(PAGES) },
+      title: `cargo build -p ${crate} --target ${PAGES} ${flags.join(' ')}`,
     },
   )
   await run('cargo', ['build', '--locked', '--release', '-p', 'polypeer-bindgen'])
   mkdirSync(out, { recursive: true })
-  const module = join(targetFolder, target, 'wasm', `${crate.replaceAll('-', '_')}.wasm`)
+  const module = join(targetFolder, PAGES, 'wasm', `${crate.replaceAll('-', '_')}.wasm`)
   await run(built('polypeer-bindgen'), [module, out, name])
   const bound = join(out, `${name}_bg.wasm`)
+  await optimise(bound, ['-Oz', ...noInlining])
+  return module
+}
+
+/**
+ * Builds `crate`, which exports plain functions and asks the host for time and
+ * randomness by WASI, and writes `NAME.wasm` to `out`.
+ */
+export async function buildWasi({ crate, out, name }) {
+  const toolchain = await wasmToolchain(WASI)
+  await run(
+    toolchain.cargo,
+    ['build', '--locked', '-p', crate, '--lib', '--target', WASI, '--profile', 'rtc'],
+    { env: { ...toolchain.env, ...quiet(WASI) }, title: `cargo build -p ${crate} --target ${WASI}` },
+  )
+  mkdirSync(out, { recursive: true })
+  const module = join(out, `${name}.wasm`)
+  copyFileSync(join(targetFolder, WASI, 'rtc', `${crate.replaceAll('-', '_')}.wasm`), module)
+  await optimise(module, ['-O3'])
+}
+
+async function optimise(module, how) {
+  const name = basename(module)
   await run(
     process.execPath,
-    [
-      wasmOpt(),
-      bound,
-      '-o',
-      bound,
-      '-Oz',
-      ...noInlining,
-      '--strip-debug',
-      '--strip-producers',
-      ...wasmFeatures,
-    ],
-    {
-      title: `wasm-opt -Oz ${name}_bg.wasm`,
-    },
+    [wasmOpt(), module, '-o', module, ...how, '--strip-debug', '--strip-producers', ...wasmFeatures],
+    { title: `wasm-opt ${how[0]} ${name}` },
   )
-  say(`  ${name}_bg.wasm: ${statSync(bound).size} bytes`)
-  return module
+  say(`  ${name}: ${statSync(module).size} bytes`)
 }
 
 // A panic stops the module either way; where it was and the values beside it are
 // 6% of its bytes. Stable compilers take these flags when told so. Paths of the
 // machine that built it do not get into the module either.
-const smallPanics = {
+const quiet = (target) => ({
   RUSTC_BOOTSTRAP: '1',
-  CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: '-Zlocation-detail=none -Zfmt-debug=none',
-}
+  [`CARGO_TARGET_${target.toUpperCase().replaceAll('-', '_')}_RUSTFLAGS`]:
+    '-Zlocation-detail=none -Zfmt-debug=none',
+})
 
 // A body that is repeated less compresses better.
 const noInlining = [

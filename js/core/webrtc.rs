@@ -55,6 +55,15 @@ impl Core {
         let carrier = Carrier::Direct { prologue: prologue(client, server) };
         self.peer.connected_over(instant(now), id(connection), carrier)
     }
+
+    /// As `accepted`, over the data channels of WebRTC direct; `client` and `server`
+    /// are multihashes of the certificates.
+    pub fn accepted_direct(&mut self, now: f64, remote: &str, client: &[u8], server: &[u8]) -> f64 {
+        let Ok(remote) = remote.parse() else { return -1.0 };
+        let carrier = Carrier::Direct { prologue: prologue(client, server) };
+        let accepted = self.peer.accepted_over(instant(now), remote, carrier);
+        accepted.map_or(-1.0, |connection| connection.0 as f64)
+    }
 }
 
 /// Tells what belongs to WebRTC; nothing of anything else.

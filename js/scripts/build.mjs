@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { entry, run } from '../../scripts/lib.mjs'
-import { buildWasm } from '../../scripts/wasm.mjs'
+import { buildWasi, buildWasm } from '../../scripts/wasm.mjs'
 
 const folder = fileURLToPath(new URL('..', import.meta.url))
 const typescript = createRequire(import.meta.url).resolve('typescript/package.json')
@@ -14,6 +14,7 @@ await entry(async () => {
     const module = { crate: 'polypeer-js', out: join(folder, 'generated') }
     await buildWasm({ ...module, name: 'mini', defaultFeatures: false })
     await buildWasm({ ...module, name: 'core' })
+    await buildWasi({ crate: 'polypeer-rtc', out: module.out, name: 'rtc' })
   }
   rmSync(join(folder, 'dist'), { recursive: true, force: true })
   await run(process.execPath, [join(typescript, '../bin/tsc'), '-p', folder], { cwd: folder, title: 'tsc' })

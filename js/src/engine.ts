@@ -63,7 +63,7 @@ export class Engine {
 
   /** Takes a link that the host accepted. */
   accept(link: Link): void {
-    const connection = this.stopped ? -1 : this.core.raw.accepted(now(), link.remote)
+    const connection = this.stopped ? -1 : (link.accepted?.() ?? this.core.raw.accepted(now(), link.remote))
     if (connection < 0) {
       link.destroy()
     } else {

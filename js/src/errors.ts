@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'ERR_TIMEOUT'
   | 'ERR_TRANSPORT'
   | 'ERR_UNSUPPORTED'
+  | 'ERR_WRONG_CERTIFICATE'
   | 'ERR_WRONG_PEER'
 
 /**
@@ -157,6 +158,18 @@ export class TransportError extends PolypeerError {
 
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_TRANSPORT', message, options)
+  }
+}
+
+/**
+ * Whoever answered has another certificate than the `/certhash` of the address says. Pages
+ * cannot tell this from other failures.
+ */
+export class WrongCertificateError extends PolypeerError {
+  override name = 'WrongCertificateError'
+
+  constructor(message: string) {
+    super('ERR_WRONG_CERTIFICATE', message)
   }
 }
 

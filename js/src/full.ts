@@ -12,6 +12,7 @@ import {
 } from './errors.js'
 import { emit } from './events.js'
 import { errorOf } from './failures.js'
+import { isDirect } from './host/webrtc/direct.js'
 import type { Host } from './host.js'
 import { followPage } from './life.js'
 import { configure, filtersOf, setBandwidth, stats } from './limiting.js'
@@ -44,6 +45,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   readonly peerStore: PeerStore
   readonly filters: NodeFilters
   readonly #core: Core<FullCore>
+  readonly #host: Host
   readonly #relays: Relays
   #webrtc: WebRtc | undefined
   #writer: StoreWriter | undefined
@@ -54,6 +56,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   constructor(core: Core<FullCore>, host: Host, privateKey: Uint8Array) {
     super(core, host, privateKey)
     this.#core = core
+    this.#host = host
     this.#relays = new Relays(core)
     this.peerStore = new PeerStoreImpl({ core, touch: () => this.engine.touch() })
     this.filters = filtersOf(core, (act) => {
@@ -76,7 +79,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   /** Does what `options` say before the node listens. */
   static async prepare(node: FullNode, options: FullNodeOptions): Promise<void> {
     configure(node.#core, options)
-    node.#webrtc = WebRtc.create(node.#core, node.engine, options.webrtc)
+    node.#webrtc = WebRtc.create(node.#core, node.engine, node.#host, options.webrtc)
     await node.#prepare(options)
   }
 
@@ -247,10 +250,16 @@ export class FullNode extends NodeImpl implements PeerNode {
     return this.#core.raw.open_limited_stream(now(), connection, proposed.join('\n'))
   }
 
+  get #rtc(): WebRtc {
+    if (this.#webrtc === undefined) throw new UnsupportedError('there is no WebRTC here to listen with')
+    return this.#webrtc
+  }
+
   override async listen(address: string): Promise<void> {
     if (address === WEBRTC) {
-      if (this.#webrtc === undefined) throw new UnsupportedError('there is no WebRTC here to listen with')
-      this.#webrtc.listen()
+      this.#rtc.listen()
+    } else if (isDirect(address)) {
+      return this.listens(this.#rtc.listenDirect(address))
     } else if (isCircuit(address)) {
       this.#relays.listen(address)
     } else {

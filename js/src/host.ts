@@ -1,6 +1,7 @@
 /** What a platform gives: sockets, and a little more. The rest is the same everywhere. */
 
 import type { ConnectionId, VerifyRequest } from './core.js'
+import type { CertificateOptions, DirectRtc } from './host/webrtc/rtc.js'
 
 /** What a link tells of itself, called at most once a turn of the event loop each. */
 export interface LinkEvents {
@@ -20,6 +21,8 @@ export interface Link {
   readonly ready: boolean
   /** Tells the core of it, where that takes more than that it is there; whether it is still wanted. */
   connected?(connection: ConnectionId): boolean
+  /** The same of one that the host accepted: the connection's number, or -1. */
+  accepted?(): ConnectionId
   /** Starts the flow of events. */
   start(events: LinkEvents): void
   /** Sends `bytes`, which the caller may reuse at once. */
@@ -58,6 +61,8 @@ export interface Host {
    * @throws {ListenError} the address cannot be had.
    */
   listen(address: string, accept: (link: Link) => void): Promise<Listening>
+  /** WebRTC direct without peer connections, for hosts that have it so. */
+  webRtcDirect?(options: CertificateOptions): DirectRtc
   /**
    * Runs `callback` after what runs now and before the next news of a socket;
    * where the platform can tell, after promises that are settled already, so

@@ -17,7 +17,7 @@
 export type { AbortOptions } from './abort.js'
 export * from './errors.js'
 export type { EventMap, Listener, TypedEventTarget } from './events.js'
-export type { IceOptions, IceServer } from './host/webrtc/rtc.js'
+export type { CertificateOptions, IceOptions, IceServer } from './host/webrtc/rtc.js'
 export { indexedDbKeyStore } from './keys/indexeddb.js'
 export type * from './limits.js'
 export type {

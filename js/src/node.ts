@@ -69,8 +69,13 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
     return this.#closing !== undefined
   }
 
-  async listen(address: string): Promise<void> {
-    const listening = await this.#host.listen(address, (link) => this.engine.accept(link))
+  listen(address: string): Promise<void> {
+    return this.listens(this.#host.listen(address, (link) => this.engine.accept(link)))
+  }
+
+  /** Holds what listens until the node is closed, and says where it does. */
+  protected async listens(opening: Promise<Listening>): Promise<void> {
+    const listening = await opening
     if (this.closed) return listening.close()
     this.#listening.push(listening)
     for (const own of listening.addresses) this.engine.core.raw.listening(now(), own)

@@ -42,8 +42,8 @@ export interface KeyStore {
 /** How a node is made. Every field may be left out. */
 export interface NodeOptions {
   /**
-   * Addresses to listen on. Node: `/ip4/…/tcp/PORT` and `/ip4/…/tcp/PORT/ws`
-   * (also `ip6`); port 0 takes a free one. Pages and workers cannot listen but
+   * Addresses to listen on. Node: `/ip4/…/tcp/PORT`, `/ip4/…/tcp/PORT/ws` and
+   * `/ip4/…/udp/PORT/webrtc-direct` (also `ip6`); port 0 takes a free one. Pages and workers cannot listen but
    * through relays, as Node can too: `/p2p-circuit` at any relay that the node is
    * connected to, `ADDRESS/p2p-circuit` at the relay with this address. `/webrtc`
    * beside that: those who find us through the relay come to us directly.
@@ -92,7 +92,8 @@ export interface FullNodeOptions extends NodeOptions, LimitingOptions {
   readonly relay?: boolean | RelayServiceOptions
   /**
    * How peer connections are made; `false` for none. A worker has none but those that
-   * a page lends it: the port from `webRtcPort`. Default: on in pages.
+   * a page lends it: the port from `webRtcPort`. In Node, with which certificate WebRTC
+   * direct is listened on. Default: on in pages and Node.
    */
   readonly webrtc?: boolean | MessagePort | WebRtcOptions
   /**

@@ -8,11 +8,21 @@ import { errorOf } from './failures.js'
 import { isDirect } from './host/webrtc/direct.js'
 import { BorrowedRtc } from './host/webrtc/lend.js'
 import { canConnect, PageRtc } from './host/webrtc/peers.js'
-import { ANSWER, type IceOptions, OFFER, type Rtc } from './host/webrtc/rtc.js'
+import {
+  ANSWER,
+  type CertificateOptions,
+  type Direct,
+  type DirectRtc,
+  type IceOptions,
+  OFFER,
+  type Rtc,
+} from './host/webrtc/rtc.js'
+import type { Host, Listening } from './host.js'
+
 import type { Connection, PeerId } from './types.js'
 
 /** How a node uses WebRTC. */
-export interface WebRtcOptions extends IceOptions {
+export interface WebRtcOptions extends IceOptions, CertificateOptions {
   /**
    * In a worker: the port to a page that lends its peer connections, from
    * `webRtcPort`. Pages have their own.
@@ -45,27 +55,49 @@ export const WEBRTC = '/webrtc'
 export class WebRtc {
   readonly #core: Core<FullCore>
   readonly #engine: Engine
-  readonly #rtc: Rtc
+  /** What makes peer connections, for `/webrtc`; not every platform can. */
+  readonly #rtc: Rtc | undefined
+  readonly #direct: DirectRtc
 
   /** The part, where this platform has what it needs; `false` forbids it. */
   static create(
     core: Core<FullCore>,
     engine: Engine,
+    host: Host,
     option: boolean | MessagePort | WebRtcOptions | undefined,
   ): WebRtc | undefined {
     if (option === false) return undefined
     const options = optionsOf(option)
-    if (options.port !== undefined) return new WebRtc(core, engine, new BorrowedRtc(options.port), options)
-    if (canConnect()) return new WebRtc(core, engine, new PageRtc(options), options)
+    if (options.certificate !== undefined && options.certificateStore !== undefined) {
+      throw new InvalidArgumentError('give certificate or certificateStore, not both')
+    }
+    let rtc: Rtc | undefined
+    if (options.port !== undefined) rtc = new BorrowedRtc(options.port)
+    else if (canConnect()) rtc = new PageRtc(options)
+    const direct = host.webRtcDirect?.(options) ?? rtc
+    if (direct !== undefined) return new WebRtc(core, engine, direct, rtc, options)
     if (option === undefined) return undefined
     throw new UnsupportedError('there is no RTCPeerConnection here: in a worker, have a page lend its own')
   }
 
-  private constructor(core: Core<FullCore>, engine: Engine, rtc: Rtc, options: WebRtcOptions) {
+  private constructor(
+    core: Core<FullCore>,
+    engine: Engine,
+    direct: DirectRtc,
+    rtc: Rtc | undefined,
+    options: WebRtcOptions,
+  ) {
     this.#core = core
     this.#engine = engine
+    this.#direct = direct
     this.#rtc = rtc
-    const { raw } = core
+    engine.dialer = (address, signal) => (isDirect(address) ? this.#dial(address, signal) : undefined)
+    if (rtc !== undefined) this.#begin(rtc, options)
+  }
+
+  #begin(rtc: Rtc, options: WebRtcOptions): void {
+    const { raw } = this.#core
+    const engine = this.#engine
     const act = (call: () => void): void => {
       if (engine.stopped) return
       call()
@@ -83,12 +115,25 @@ export class WebRtc {
         })
       },
     })
-    engine.dialer = (address, signal) => (isDirect(address) ? this.#dial(address, signal) : undefined)
     raw.enable_webrtc(now(), options.upgrade ?? true)
   }
 
+  /** Takes connections that peers offer through relays. */
   listen(): void {
+    if (this.#rtc === undefined)
+      throw new UnsupportedError('there is no RTCPeerConnection here to listen with')
     this.#core.raw.listen_on_webrtc(now())
+  }
+
+  /** Listens on an address of WebRTC direct. */
+  listenDirect(address: string): Promise<Listening> {
+    const { raw } = this.#core
+    const accept = ({ link, client, server }: Direct): void => {
+      const accepted = (): number => raw.accepted_direct(now(), link.remote, client, server)
+      this.#engine.accept(Object.assign(link, { accepted }))
+    }
+    const opening = this.#direct.listen?.(address, accept)
+    return opening ?? Promise.reject(new UnsupportedError(`a page cannot listen on ${address}`))
   }
 
   /** Takes another page's peer connections, for when those that are used now are gone. */
@@ -102,16 +147,16 @@ export class WebRtc {
   /** What the core wants of a peer connection. */
   onOrder(body: Records): void {
     const [id, kind, text] = [body.number(), body.byte(), body.text()]
-    if (kind === OFFER || kind === ANSWER) this.#engine.await(id, () => this.#rtc.drop(id))
-    this.#rtc.order(id, kind, text)
+    if (kind === OFFER || kind === ANSWER) this.#engine.await(id, () => this.#rtc?.drop(id))
+    this.#rtc?.order(id, kind, text)
   }
 
   stop(): void {
-    this.#rtc.stop()
+    this.#rtc?.stop()
   }
 
   async #dial(address: string, signal: AbortSignal) {
-    const { link, client, server } = await this.#rtc.direct(address, signal)
+    const { link, client, server } = await this.#direct.direct(address, signal)
     const { raw } = this.#core
     return Object.assign(link, {
       connected: (id: number) => raw.connected_direct(now(), id, client, server),

@@ -45,6 +45,7 @@ for (const relay of ['polypeer-native', 'js-node', 'go']) {
 const servers = {
   go: ['polypeer'],
   'polypeer-native': ['polypeer', 'js'],
+  'polypeer-node': ['polypeer', 'js'],
 }
 
 for (const [server, dialers] of Object.entries(servers)) {

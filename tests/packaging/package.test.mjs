@@ -43,7 +43,10 @@ after(() => folder && rm(folder, { recursive: true, force: true }))
 
 test('the tarball holds what is used and nothing else', () => {
   const names = packed.files.map(({ path }) => path)
-  for (const wanted of ['package.json', 'generated/core_bg.wasm', 'generated/mini_bg.wasm'])
+  for (const wanted of [
+    'package.json',
+    ...['core_bg', 'mini_bg', 'rtc'].map((name) => `generated/${name}.wasm`),
+  ])
     assert.ok(names.includes(wanted), wanted)
   const strange = names.filter((name) =>
     /(^|\/)(test|tests|node_modules|target|core)\/|\.rs$|tsconfig/.test(name),

@@ -54,6 +54,16 @@ export function generateKey(): Promise<Uint8Array> {
 }
 
 /**
+ * Makes a certificate with its key, in PEM, for a node that listens on WebRTC direct
+ * with `createNode({ webrtc: { certificate } })`: in Node only.
+ *
+ * @throws {UnsupportedError} always, in a page or worker: nothing listens there.
+ */
+export function generateCertificate(): Promise<Uint8Array> {
+  throw new UnsupportedError('a page cannot listen on WebRTC direct')
+}
+
+/**
  * Keeps the private key in a file: in Node only.
  *
  * @throws {UnsupportedError} always, in a page or worker: use `indexedDbKeyStore`.

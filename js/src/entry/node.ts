@@ -8,6 +8,7 @@ import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
 import { FullNode } from '../full.js'
 import { nodeHost } from '../host/node.js'
 import { nodeCiphers } from '../host/node-ciphers.js'
+import { newCertificate } from '../host/webrtc/node-direct.js'
 import type { FullNodeOptions, PeerNode } from '../types.js'
 
 export * from '../index.js'
@@ -35,6 +36,10 @@ export async function createNode(options: FullNodeOptions = {}): Promise<PeerNod
 
 export function generateKey(): Promise<Uint8Array> {
   return generateKeyOn(platform)
+}
+
+export function generateCertificate(): Promise<Uint8Array> {
+  return newCertificate()
 }
 
 /** Node's `fetch` reads no files: a module that is one is read here. */

@@ -1,14 +1,15 @@
-/** Node: TCP and WebSocket, dialing and listening. */
+/** Node: TCP, WebSocket and WebRTC direct, dialing and listening. */
 
 import { resolveTxt } from 'node:dns/promises'
 import type { AddressInfo, Server } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { socketAddress, tcpMultiaddr } from '../address.js'
 import { ListenError, PolypeerError, TransportError, UnsupportedError } from '../errors.js'
 import type { Host, Link, Listening } from '../host.js'
 import { verify } from '../verify.js'
+import { reachable } from './node-interfaces.js'
 import { dialTcp, listenTcp } from './node-tcp.js'
 import { dialWs, listenWs } from './node-ws.js'
+import { NodeDirect } from './webrtc/node-direct.js'
 
 /** Addresses of one `/dnsaddr` name that are tried. */
 const MAX_DNSADDR = 16
@@ -19,6 +20,7 @@ const MAX_DNSADDR_DEPTH = 3
 export const nodeHost: Host = {
   dial: (address, signal) => dial(address, signal, 0),
   listen,
+  webRtcDirect: (options) => new NodeDirect(options),
   defer: (callback) => process.nextTick(callback),
   unref: (timer) => {
     if (typeof timer === 'object') timer.unref()
@@ -75,16 +77,6 @@ async function listen(address: string, accept: (link: Link) => void): Promise<Li
     addresses: reachable(parsed.host).map((host) => `${tcpMultiaddr(host, port)}${suffix}`),
     close: () => closeServer(server),
   }
-}
-
-/** The addresses that a wildcard stands for. */
-function reachable(host: string): readonly string[] {
-  if (host !== '0.0.0.0' && host !== '::') return [host]
-  const family = host === '::' ? 'IPv6' : 'IPv4'
-  return Object.values(networkInterfaces())
-    .flatMap((own) => own ?? [])
-    .filter((own) => own.family === family && (own.scopeid ?? 0) === 0)
-    .map((own) => own.address)
 }
 
 function closeServer(server: Server): Promise<void> {

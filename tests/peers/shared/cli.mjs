@@ -28,9 +28,9 @@ export async function main(makePeer) {
   switch (command) {
     case 'listen':
     case 'relay': {
-      const suffix = { tcp: '', ws: '/ws' }[values.transport]
-      if (suffix === undefined) throw new Error(`no such transport: ${values.transport}`)
-      const place = values.through ? `${values.through}/p2p-circuit` : `/ip4/127.0.0.1/tcp/0${suffix}`
+      const end = { tcp: 'tcp/0', ws: 'tcp/0/ws', 'webrtc-direct': 'udp/0/webrtc-direct' }[values.transport]
+      if (end === undefined) throw new Error(`no such transport: ${values.transport}`)
+      const place = values.through ? `${values.through}/p2p-circuit` : `/ip4/127.0.0.1/${end}`
       const peer = await makePeer({ listen: [place], relay: command === 'relay' })
       serve(peer)
       print({ peerId: peer.peerId, addresses: peer.addresses })

@@ -1,6 +1,7 @@
 /** Peer connections, as the core wants them: here or in the page that lends them. */
 
-import type { Link } from '../../host.js'
+import type { Link, Listening } from '../../host.js'
+import type { KeyStore } from '../../types.js'
 
 /** What a peer connection is to do next; the numbers are those of `core/webrtc.rs`. */
 export const OFFER = 0
@@ -25,6 +26,21 @@ export interface IceOptions {
   readonly iceServers?: readonly IceServer[]
 }
 
+/** What listeners of WebRTC direct are known by: in Node only. */
+export interface CertificateOptions {
+  /**
+   * The certificate and its private key in PEM, from `generateCertificate`. Their hash
+   * is part of the addresses. Default: a new one each time.
+   */
+  readonly certificate?: Uint8Array
+  /**
+   * Keeps the certificate between runs, and with it the addresses:
+   * `fileKeyStore('webrtc.pem')`, a file that `polypeer serve` reads and writes too.
+   * Not together with `certificate`.
+   */
+  readonly certificateStore?: KeyStore
+}
+
 /** A link of WebRTC direct, and the certificates that its handshake is tied to. */
 export interface Direct {
   readonly link: Link
@@ -44,16 +60,28 @@ export interface RtcEvents {
   failed(id: number, reason: string): void
 }
 
+/** Whoever dials addresses of WebRTC direct. */
+export interface DirectRtc {
+  /**
+   * Dials `address`.
+   *
+   * @throws {WrongCertificateError} whoever is there is another one; where that can be told.
+   * @throws {TimeoutError} nobody answered.
+   * @throws {TransportError} no connection came up.
+   */
+  direct(address: string, signal: AbortSignal): Promise<Direct>
+  /** Listens on `address`, where the platform can. */
+  listen?(address: string, accept: (direct: Direct) => void): Promise<Listening>
+}
+
 /** Whoever makes peer connections. */
-export interface Rtc {
+export interface Rtc extends DirectRtc {
   /** Tells what becomes of them from now on. */
   start(events: RtcEvents): void
   /** Carries out an order of the core; `text` is a description or a candidate. */
   order(id: number, kind: number, text: string): void
   /** Gives one up that is not connected. */
   drop(id: number): void
-  /** Dials an address of WebRTC direct. */
-  direct(address: string, signal: AbortSignal): Promise<Direct>
   /** Gives all up. */
   stop(): void
 }
