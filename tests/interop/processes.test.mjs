@@ -8,7 +8,7 @@ const all = Object.keys(peers)
 const transports = {
   tcp: all,
   ws: all,
-  'webrtc-direct': ['go', 'polypeer-native', 'polypeer-node'],
+  'webrtc-direct': ['go', 'js-node', 'polypeer-native', 'polypeer-node'],
 }
 
 for (const [transport, names] of Object.entries(transports)) {

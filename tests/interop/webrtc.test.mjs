@@ -46,6 +46,8 @@ const servers = {
   go: ['polypeer'],
   'polypeer-native': ['polypeer', 'js'],
   'polypeer-node': ['polypeer', 'js'],
+  // It knows version 1 alone.
+  'js-node': ['polypeer'],
 }
 
 for (const [server, dialers] of Object.entries(servers)) {
@@ -67,3 +69,31 @@ for (const [server, dialers] of Object.entries(servers)) {
     })
   }
 }
+
+test('a page whose browser lets nobody change its description dials by WebRTC direct', {
+  timeout: 180_000,
+}, async () => {
+  const strict = await launch(['--force-fieldtrials=WebRTC-NoSdpMangleUfrag/Enabled/'])
+  const { address, close } = await listen('polypeer-node', 'webrtc-direct')
+  const page = await openPage(strict, 'polypeer', 'page')
+  try {
+    // What version 1 wants, and all Chromes are to refuse.
+    const refusal = await page.page.evaluate(async () => {
+      const connection = new RTCPeerConnection()
+      connection.createDataChannel('')
+      const { sdp } = await connection.createOffer()
+      const changed = sdp.replace(/a=ice-ufrag:.*/g, 'a=ice-ufrag:libp2p+webrtc+v1/something')
+      return connection.setLocalDescription({ type: 'offer', sdp: changed }).then(
+        () => 'none',
+        ({ name }) => name,
+      )
+    })
+    assert.equal(refusal, 'InvalidModificationError')
+    const report = await page.run('dial', address, { agent: agents.polypeer })
+    assert.deepEqual(failures(report), [])
+  } finally {
+    await page.close()
+    await close()
+    await strict.close()
+  }
+})

@@ -9,10 +9,12 @@ import { chromium as engine } from 'playwright-core'
 import { chromium } from '../../scripts/chromium.mjs'
 import { serveFolder } from '../../scripts/static-server.mjs'
 
-export async function launch() {
+/** A browser; `more` are arguments of its command line. */
+export async function launch(more = []) {
   return engine.launch({
     executablePath: await chromium(),
     args: [
+      ...more,
       ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
       '--disable-gpu',
       '--disable-quic',

@@ -1,6 +1,7 @@
 // js-libp2p as a test peer in Node; ../README.md describes its command line.
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { tcp } from '@libp2p/tcp'
+import { webRTCDirect } from '@libp2p/webrtc'
 import { main } from '../shared/cli.mjs'
 import { makePeer } from './adapter.mjs'
 
@@ -9,7 +10,9 @@ const unlimited = { reservations: { applyDefaultLimit: false } }
 await main(({ listen, relay = false }) =>
   makePeer({
     listen,
-    transports: [tcp(), circuitRelayTransport()],
+    transports: [tcp(), webRTCDirect({ rtcConfiguration: { iceServers: [] } }), circuitRelayTransport()],
     services: relay ? { relay: circuitRelayServer(unlimited) } : {},
   }),
 )
+// Its WebRTC, a native addon, keeps a process alive after the last connection.
+process.exit()
