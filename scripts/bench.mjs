@@ -1,5 +1,5 @@
-// npm run bench [-- --json] [-- --quick] [-- --only TEXT]: speed and memory beside
-// rust-libp2p and js-libp2p. A ratio above 1 means that Polypeer is better.
+// npm run bench: speed and memory beside rust-libp2p and js-libp2p. A ratio above 1
+// means that Polypeer is better.
 import { availableParallelism, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { build } from './build.mjs'
@@ -7,15 +7,34 @@ import { entry, Failure, heading, say } from './lib.mjs'
 import { buildPeers } from './peers.mjs'
 import { setup } from './setup.mjs'
 
+const help = `npm run bench -- [OPTIONS]: speed and memory beside rust-libp2p and js-libp2p
+
+  --only TEXT  the rows alone whose name contains TEXT
+  --quick      once instead of five times, with an eighth of the work
+  --no-build   with what was built before
+  --json       the rows as JSON too
+  --help       this`
+
+/** What was asked for; a wrong option is the user's to mend. */
+function options() {
+  try {
+    return parseArgs({
+      options: {
+        json: { type: 'boolean' },
+        quick: { type: 'boolean' },
+        only: { type: 'string' },
+        'no-build': { type: 'boolean' },
+        help: { type: 'boolean' },
+      },
+    }).values
+  } catch (error) {
+    throw new Failure(`${error.message}\n\n${help}`)
+  }
+}
+
 await entry(async () => {
-  const { values } = parseArgs({
-    options: {
-      json: { type: 'boolean' },
-      quick: { type: 'boolean' },
-      only: { type: 'string' },
-      'no-build': { type: 'boolean' },
-    },
-  })
+  const values = options()
+  if (values.help) return say(help)
   if (!values['no-build']) {
     await setup({ tests: true })
     await build({ tests: true })

@@ -16,6 +16,17 @@ export const pairs = [
     trials: ['plain', 'upload', 'download', 'streams', 'handshakes', 'idle', 'flood'],
   },
   {
+    name: 'relayed, native TCP',
+    ours: 'polypeer-native',
+    theirs: 'rust',
+    peer: 'rust-libp2p',
+    transport: 'tcp',
+    // Each through its own relay, between its own peers.
+    relayed: true,
+    bytes: 512 * MiB,
+    trials: ['upload', 'download', 'places'],
+  },
+  {
     name: 'Node TCP',
     ours: 'polypeer-node',
     theirs: 'js-node',
@@ -54,7 +65,7 @@ export const pairs = [
     theirs: 'js',
     peer: 'js-libp2p',
     // Where the pages of either meet.
-    relay: 'polypeer-native',
+    meetingPlace: 'polypeer-native',
     transport: 'ws',
     bytes: 64 * MiB,
     trials: ['first', 'upload', 'download'],
@@ -68,6 +79,8 @@ export const figures = {
   ceiling: { name: 'upload beside plain TCP', unit: 'MiB/s', more: true },
   sending: { name: 'CPU of the sender', unit: 's/GiB' },
   receiving: { name: 'CPU of the receiver', unit: 's/GiB' },
+  relaying: { name: 'CPU of the relay', unit: 's/GiB' },
+  places: { name: 'memory of a reservation, its connection included', unit: 'KiB' },
   sequential: { name: 'requests, one after another', unit: '1/s', more: true },
   parallel: { name: 'requests, 64 in flight', unit: '1/s', more: true },
   connect: { name: 'until a connection is open', unit: 'ms' },

@@ -15,17 +15,33 @@ for (const name of ['polypeer-node', 'js-node']) {
 
 /** Both sides of a pair, ours first. */
 export async function startSides(pair) {
-  if (pair.relay) return startTwoPages(pair)
+  if (pair.meetingPlace) return startTwoPages(pair)
   return pair.listener ? startPages(pair) : Promise.all([pair.ours, pair.theirs].map(startProcess(pair)))
 }
 
 const startProcess = (pair) => async (name) => {
+  if (pair.relayed) return startRelayed(pair, name)
   const { pid, address, close } = await listen(name, pair.transport)
   return {
     listenerName: name,
     pid,
     ask: (command, options) => ask(name, command, address, options),
     close,
+  }
+}
+
+/** A relay, whose `pid` is told, and a listener behind it. */
+async function startRelayed(pair, name) {
+  const relay = await listen(name, pair.transport, { command: 'relay' })
+  const listener = await listen(name, pair.transport, { through: relay.address })
+  return {
+    listenerName: name,
+    pid: relay.pid,
+    ask: (command, options) => ask(name, command, listener.address, options),
+    async close() {
+      await listener.close()
+      await relay.close()
+    },
   }
 }
 
@@ -62,7 +78,7 @@ async function startPages(pair) {
 
 /** Two pages on each side, one of which listens behind the relay. */
 async function startTwoPages(pair) {
-  const relay = await listen(pair.relay, pair.transport, { command: 'relay' })
+  const relay = await listen(pair.meetingPlace, pair.transport, { command: 'relay' })
   const browser = await launch()
   const sides = []
   for (const name of [pair.ours, pair.theirs]) {

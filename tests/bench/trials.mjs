@@ -27,11 +27,11 @@ export const trials = {
     },
   },
   upload: {
-    yields: ['upload', 'receiving', 'ceiling'],
+    yields: ['upload', 'receiving', 'relaying', 'ceiling'],
     run: (context) => transfer(context, 'upload', 'receiving'),
   },
   download: {
-    yields: ['download', 'sending'],
+    yields: ['download', 'sending', 'relaying'],
     run: (context) => transfer(context, 'download', 'sending'),
   },
   streams: {
@@ -55,24 +55,12 @@ export const trials = {
   idle: {
     yields: ['idle'],
     once: true,
-    async run({ side, pair, scale }) {
-      const listener = await listen(side.listenerName, pair.transport)
-      const memory = async () => {
-        await listener.settle()
-        return residentKiB(listener.pid)
-      }
-      try {
-        const more = Math.ceil((pair.idle ?? idleConnections.more) * scale)
-        const holders = [await hold('polypeer-native', listener.address, idleConnections.first)]
-        const before = await memory()
-        holders.push(await hold('polypeer-native', listener.address, more))
-        const after = await memory()
-        await Promise.all(holders.map((holder) => holder.close()))
-        return { idle: before && (after - before) / more }
-      } finally {
-        await listener.close()
-      }
-    },
+    run: async (context) => ({ idle: await memoryOfEach(context, 'listen', 'idle') }),
+  },
+  places: {
+    yields: ['places'],
+    once: true,
+    run: async (context) => ({ places: await memoryOfEach(context, 'relay', 'places') }),
   },
   flood: {
     yields: ['flood'],
@@ -109,6 +97,26 @@ async function transfer({ side, pair, scale }, direction, role) {
   return {
     [direction]: bytes / MiB / report[direction].seconds,
     // Garbage collectors and compilers on threads of their own blur it elsewhere.
-    [role]: pair.ours === 'polypeer-native' ? (cpu * GiB) / bytes : undefined,
+    [pair.relayed ? 'relaying' : role]: pair.ours === 'polypeer-native' ? (cpu * GiB) / bytes : undefined,
+  }
+}
+
+/** KiB that each of many peers costs a listener or a relay that they stay with. */
+async function memoryOfEach({ side, pair, scale }, command, stay) {
+  const listener = await listen(side.listenerName, pair.transport, { command })
+  const memory = async () => {
+    await listener.settle()
+    return residentKiB(listener.pid)
+  }
+  try {
+    const more = Math.ceil((pair.idle ?? idleConnections.more) * scale)
+    const holders = [await hold('polypeer-native', listener.address, idleConnections.first, stay)]
+    const before = await memory()
+    holders.push(await hold('polypeer-native', listener.address, more, stay))
+    const after = await memory()
+    await Promise.all(holders.map((holder) => holder.close()))
+    return before && (after - before) / more
+  } finally {
+    await listener.close()
   }
 }

@@ -3,11 +3,19 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { ask, failures, listen, missing, peers } from '../lib/peers.mjs'
 
-const names = ['go', 'js-node', 'polypeer-native', 'polypeer-node']
+const names = ['go', 'rust', 'js-node', 'polypeer-native', 'polypeer-node']
+/** Listeners and relays that do not get on with each other, whoever dials. */
+const estranged = [
+  // go-libp2p leaves addresses of loopback out of a reservation, rust-libp2p wants one.
+  'rust through go',
+  // js-libp2p's Yamux sends longer frames than rust-libp2p's takes.
+  'js-node through rust',
+]
 const isOurs = (name) => name.startsWith('polypeer')
 
 for (const relay of names) {
   for (const listener of names) {
+    if (estranged.includes(`${listener} through ${relay}`)) continue
     describe(`${listener} listens through ${relay}`, { skip: missing(relay) ?? missing(listener) }, () => {
       const started = []
       let listening

@@ -95,9 +95,9 @@ export async function ask(name, command, address, options = {}) {
   return report
 }
 
-/** Starts the command `idle` of a dialer; `close` lets go of its connections. */
-export async function hold(name, address, count) {
-  const { line, end } = start(name, ['idle', address, '--count', String(count)])
+/** Starts the command `idle` or `places` of a dialer; `close` lets go of its connections. */
+export async function hold(name, address, count, command = 'idle') {
+  const { line, end } = start(name, [command, address, '--count', String(count)])
   await line()
   return { close: end }
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
@@ -80,6 +81,7 @@ func run(args []string) error {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx = network.WithAllowLimitedConn(ctx, "the tests")
 		defer cancel()
 		if args[0] == "autonat-ask" {
 			return askAutonat(ctx, *target, *version, *which)

@@ -49,7 +49,7 @@ export async function makePeer({ listen = [], transports = [], services = {} } =
       return { agent: agentVersion, protocols }
     },
     ping: () => node.services.ping.ping(connection.remotePeer),
-    open: async (protocol) => adapt(await connection.newStream(protocol)),
+    open: async (protocol) => adapt(await connection.newStream(protocol, { runOnLimitedConnection: true })),
     handle(protocol, handler) {
       const serve = async (stream) => {
         try {
@@ -58,7 +58,11 @@ export async function makePeer({ listen = [], transports = [], services = {} } =
           stream.abort(error)
         }
       }
-      node.handle(protocol, serve, { maxInboundStreams: 10_000, maxOutboundStreams: 10_000 })
+      node.handle(protocol, serve, {
+        maxInboundStreams: 10_000,
+        maxOutboundStreams: 10_000,
+        runOnLimitedConnection: true,
+      })
     },
     disconnect: () => connection.close(),
     close: () => node.stop(),

@@ -34,8 +34,9 @@ export async function makePeer({ listen = [], relay = false, webrtc } = {}) {
       return identified.get(connection.peer)
     },
     ping: () => connection.ping(),
-    open: async (protocol) => adapt(await connection.openStream(protocol)),
-    handle: (protocol, handler) => node.handle(protocol, (stream) => handler(adapt(stream))),
+    open: async (protocol) => adapt(await connection.openStream(protocol, { limited: true })),
+    handle: (protocol, handler) =>
+      node.handle(protocol, (stream) => handler(adapt(stream)), { limited: true }),
     disconnect: () => connection.close(),
     close: () => node.close(),
   }

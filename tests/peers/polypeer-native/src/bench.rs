@@ -9,7 +9,7 @@ use polypeer::facade::Node;
 use serde_json::json;
 
 use crate::streams::{ECHO, byte_and_back, print_counted};
-use crate::{Outcome, start};
+use crate::{Outcome, listen_through, start};
 
 /// Streams in flight at a time, in the second half of [`streams`].
 const STREAMS: usize = 64;
@@ -84,6 +84,22 @@ pub(crate) async fn idle(address: Multiaddr, count: usize) -> Outcome<()> {
         node.dial(address.clone()).await?.identify().await?;
         nodes.push(node);
     }
+    hold(nodes.len()).await
+}
+
+/// Holds `count` reservations at a relay, each of a peer of its own, until standard
+/// input is closed.
+pub(crate) async fn places(relay: &str, count: usize) -> Outcome<()> {
+    let mut nodes = Vec::new();
+    for _ in 0..count {
+        let node = start();
+        listen_through(&node, relay).await?;
+        nodes.push(node);
+    }
+    hold(nodes.len()).await
+}
+
+async fn hold(count: usize) -> Outcome<()> {
     println!("{}", json!({ "ok": true, "count": count }));
     tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
     Ok(())

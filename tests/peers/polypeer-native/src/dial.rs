@@ -32,9 +32,10 @@ pub(crate) async fn checks(address: Multiaddr, agent: &str) -> Outcome<bool> {
     if let Some(connection) = connection {
         report.check("identify", identified(&connection, agent)).await;
         report.check("ping", async { Ok(format!("{:?}", connection.ping().await?)) }).await;
-        let echo = async { echoed(connection.open_stream(&[ECHO]).await?).await };
+        let echo = async { echoed(connection.open_limited_stream(&[ECHO]).await?).await };
         report.check("echo", echo).await;
-        let half_close = async { half_closed(connection.open_stream(&[HALF_CLOSE]).await?).await };
+        let half_close =
+            async { half_closed(connection.open_limited_stream(&[HALF_CLOSE]).await?).await };
         report.check("halfClose", half_close).await;
         report.check("reset", was_reset(&connection)).await;
         report.check("unknownProtocol", refused(&connection)).await;
@@ -60,7 +61,7 @@ async fn identified(connection: &Connection, agent: &str) -> Outcome<String> {
 }
 
 async fn was_reset(connection: &Connection) -> Outcome<String> {
-    let mut stream = connection.open_stream(&[RESET]).await?;
+    let mut stream = connection.open_limited_stream(&[RESET]).await?;
     let outcome = async {
         stream.write_all(&[1]).await?;
         // The reset may be there before the byte is known to be sent.
@@ -74,7 +75,7 @@ async fn was_reset(connection: &Connection) -> Outcome<String> {
 }
 
 async fn refused(connection: &Connection) -> Outcome<String> {
-    match connection.open_stream(&["/test/nobody-speaks-this/1.0.0"]).await {
+    match connection.open_limited_stream(&["/test/nobody-speaks-this/1.0.0"]).await {
         Err(error) => Ok(error.to_string()),
         Ok(_) => Err("an unknown protocol was accepted".into()),
     }
@@ -97,8 +98,8 @@ async fn wrong_peer(address: &Multiaddr) -> Outcome<String> {
 pub(crate) async fn perf(address: Multiaddr, upload: u64, download: u64) -> Outcome<()> {
     let node = start();
     let connection = node.dial(address).await?;
-    let up = transfer(connection.open_stream(&[PERF]).await?, upload, 0).await?;
-    let down = transfer(connection.open_stream(&[PERF]).await?, 0, download).await?;
+    let up = transfer(connection.open_limited_stream(&[PERF]).await?, upload, 0).await?;
+    let down = transfer(connection.open_limited_stream(&[PERF]).await?, 0, download).await?;
     print_transfers((upload, up), (download, down));
     node.close().await;
     Ok(())

@@ -73,6 +73,8 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             if command == "relay" {
                 let mut config = ServiceConfig::default();
                 config.limit = Limit::default();
+                config.max_reservations = MAX_CONNECTIONS;
+                config.max_reservations_per_ip = MAX_CONNECTIONS;
                 node.serve_as_relay(config).await?;
             }
             node.listen(address.parse()?).await?;
@@ -108,6 +110,10 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             bench::idle(address.parse()?, count()?).await?;
             Ok(true)
         }
+        [command, address, ..] if command == "places" => {
+            bench::places(address, count()?).await?;
+            Ok(true)
+        }
         [command, address, ..] if command == "flood" => {
             flood::flood(address.parse()?, count()?).await?;
             Ok(true)
@@ -122,6 +128,7 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
 }
 
 async fn serve_until_closed(node: &Node) -> Outcome<bool> {
+    serve::on_limited(node).await?;
     let addresses: Vec<String> = node.addresses().await?.iter().map(ToString::to_string).collect();
     println!("{}", json!({ "peerId": node.peer_id().to_string(), "addresses": addresses }));
     tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;

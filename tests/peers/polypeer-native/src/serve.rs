@@ -6,6 +6,7 @@ use std::io;
 use futures::AsyncReadExt;
 use polypeer::facade::{Node, Stream};
 
+use crate::Outcome;
 use crate::streams::{ECHO, HALF_CLOSE, PERF, RESET, answer_digest, echo, perf};
 
 pub(crate) fn all(node: &Node) {
@@ -13,6 +14,14 @@ pub(crate) fn all(node: &Node) {
     serve(node, HALF_CLOSE, answer_digest);
     serve(node, RESET, reset);
     serve(node, PERF, perf);
+}
+
+/// Serves on limited connections too.
+pub(crate) async fn on_limited(node: &Node) -> Outcome<()> {
+    for protocol in [ECHO, HALF_CLOSE, RESET, PERF] {
+        node.handle_limited(protocol, true).await?;
+    }
+    Ok(())
 }
 
 /// A stream whose handler fails is dropped, which resets it.

@@ -5,22 +5,49 @@ use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, identify,
     multiaddr::Protocol,
     ping,
-    swarm::{DialError, SwarmEvent},
+    swarm::{DialError, NetworkBehaviour, SwarmEvent},
 };
 use libp2p_stream::{Control, OpenStreamError};
 
 use crate::{
     Outcome,
-    host::{Behaviour, BehaviourEvent, swarm},
+    host::{self, BehaviourEvent, swarm},
+    relay::{self, ClientEvent},
     serve::{ECHO, HALF_CLOSE, PERF, RESET},
     streams::{Report, echoed, half_closed, print_transfers, transfer},
 };
 
 /// Runs every check against `address`, prints one JSON object, and says whether all passed.
 pub async fn checks(address: Multiaddr, agent: &str) -> Outcome<bool> {
+    if is_circuit(&address) {
+        let swarm = relay::client().await?;
+        let control = swarm.behaviour().base.streams.new_control();
+        let base = |event| match event {
+            ClientEvent::Base(event) => Some(event),
+            ClientEvent::Relay(_) => None,
+        };
+        run(swarm, control, base, address, agent).await
+    } else {
+        let swarm = swarm().await?;
+        let control = swarm.behaviour().streams.new_control();
+        run(swarm, control, Some, address, agent).await
+    }
+}
+
+/// `base` picks the events of identify and ping.
+async fn run<B: NetworkBehaviour>(
+    mut swarm: Swarm<B>,
+    control: Control,
+    base: impl Fn(B::ToSwarm) -> Option<BehaviourEvent>,
+    address: Multiaddr,
+    agent: &str,
+) -> Outcome<bool>
+where
+    Swarm<B>: Send,
+    B::ToSwarm: Send,
+{
     let peer = named(&address)?;
     let mut report = Report::new();
-    let mut swarm = swarm().await?;
     let local = *swarm.local_peer_id();
     report
         .check("connect", async {
@@ -29,14 +56,9 @@ pub async fn checks(address: Multiaddr, agent: &str) -> Outcome<bool> {
         })
         .await;
     if report.ok {
-        report.check("identify", identified(&mut swarm, agent)).await;
-        report.check("ping", pinged(&mut swarm)).await;
-        let control = swarm.behaviour().streams.new_control();
-        tokio::spawn(async move {
-            loop {
-                swarm.select_next_some().await;
-            }
-        });
+        report.check("identify", identified(&mut swarm, &base, peer, agent)).await;
+        report.check("ping", pinged(&mut swarm, &base, peer)).await;
+        host::drive(swarm);
         let mut opener = control.clone();
         let echo = async { echoed(opener.open_stream(peer, ECHO).await?).await };
         report.check("echo", echo).await;
@@ -51,6 +73,10 @@ pub async fn checks(address: Multiaddr, agent: &str) -> Outcome<bool> {
     Ok(ok)
 }
 
+fn is_circuit(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::P2pCircuit)
+}
+
 pub fn named(address: &Multiaddr) -> Outcome<PeerId> {
     match address.iter().last() {
         Some(Protocol::P2p(peer)) => Ok(peer),
@@ -58,28 +84,36 @@ pub fn named(address: &Multiaddr) -> Outcome<PeerId> {
     }
 }
 
-pub async fn connect(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Outcome<()> {
+pub async fn connect<B: NetworkBehaviour>(
+    swarm: &mut Swarm<B>,
+    address: &Multiaddr,
+) -> Outcome<()> {
+    let peer = named(address)?;
     swarm.dial(address.clone())?;
     loop {
         match swarm.select_next_some().await {
-            SwarmEvent::ConnectionEstablished { .. } => return Ok(()),
+            SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == peer => return Ok(()),
             SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.into()),
             _ => {}
         }
     }
 }
 
-async fn identified(swarm: &mut Swarm<Behaviour>, agent: &str) -> Outcome<String> {
+async fn identified<B: NetworkBehaviour>(
+    swarm: &mut Swarm<B>,
+    base: impl Fn(B::ToSwarm) -> Option<BehaviourEvent>,
+    peer: PeerId,
+    agent: &str,
+) -> Outcome<String> {
     let info = loop {
-        match swarm.select_next_some().await {
-            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
-                info,
-                ..
-            })) => break info,
-            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Error {
-                error,
-                ..
-            })) => {
+        let SwarmEvent::Behaviour(event) = swarm.select_next_some().await else { continue };
+        match base(event) {
+            Some(BehaviourEvent::Identify(identify::Event::Received { info, peer_id, .. }))
+                if peer_id == peer =>
+            {
+                break info;
+            }
+            Some(BehaviourEvent::Identify(identify::Event::Error { error, .. })) => {
                 return Err(error.into());
             }
             _ => {}
@@ -97,10 +131,15 @@ async fn identified(swarm: &mut Swarm<Behaviour>, agent: &str) -> Outcome<String
 }
 
 /// The first ping is sent as soon as the connection is there.
-async fn pinged(swarm: &mut Swarm<Behaviour>) -> Outcome<String> {
+async fn pinged<B: NetworkBehaviour>(
+    swarm: &mut Swarm<B>,
+    base: impl Fn(B::ToSwarm) -> Option<BehaviourEvent>,
+    wanted: PeerId,
+) -> Outcome<String> {
     loop {
-        if let SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { result, .. })) =
-            swarm.select_next_some().await
+        if let SwarmEvent::Behaviour(event) = swarm.select_next_some().await
+            && let Some(BehaviourEvent::Ping(ping::Event { peer, result, .. })) = base(event)
+            && peer == wanted
         {
             return Ok(format!("{:?}", result?));
         }
@@ -137,35 +176,39 @@ async fn refused(mut control: Control, peer: PeerId) -> Outcome<String> {
 async fn wrong_peer(mut address: Multiaddr) -> Outcome<String> {
     address.pop();
     address.push(Protocol::P2p(PeerId::random()));
-    let mut swarm = swarm().await?;
-    swarm.dial(address)?;
-    loop {
-        match swarm.select_next_some().await {
-            SwarmEvent::ConnectionEstablished { .. } => {
-                return Err("a wrong PeerId was accepted".into());
-            }
-            SwarmEvent::OutgoingConnectionError {
-                error: DialError::WrongPeerId { .. }, ..
-            } => {
-                return Ok("refused".into());
-            }
-            SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.into()),
-            _ => {}
-        }
+    let relayed = is_circuit(&address);
+    let outcome = if relayed {
+        connect(&mut relay::client().await?, &address).await
+    } else {
+        connect(&mut swarm().await?, &address).await
+    };
+    match outcome {
+        // A relay says that it does not know the peer.
+        Err(error) if relayed => Ok(format!("refused: {error}")),
+        Err(error) => match error.downcast_ref::<DialError>() {
+            Some(DialError::WrongPeerId { .. }) => Ok("refused".into()),
+            _ => Err(error),
+        },
+        Ok(()) => Err("a wrong PeerId was accepted".into()),
     }
 }
 
 /// Runs the perf protocol once a direction and prints seconds and bytes.
 pub async fn perf(address: Multiaddr, upload: u64, download: u64) -> Outcome<()> {
     let peer = named(&address)?;
-    let mut swarm = swarm().await?;
-    connect(&mut swarm, &address).await?;
-    let mut control = swarm.behaviour().streams.new_control();
-    tokio::spawn(async move {
-        loop {
-            swarm.select_next_some().await;
-        }
-    });
+    let mut control = if is_circuit(&address) {
+        let mut swarm = relay::client().await?;
+        connect(&mut swarm, &address).await?;
+        let control = swarm.behaviour().base.streams.new_control();
+        host::drive(swarm);
+        control
+    } else {
+        let mut swarm = swarm().await?;
+        connect(&mut swarm, &address).await?;
+        let control = swarm.behaviour().streams.new_control();
+        host::drive(swarm);
+        control
+    };
     let up = transfer(control.open_stream(peer, PERF).await?, upload, 0).await?;
     let down = transfer(control.open_stream(peer, PERF).await?, 0, download).await?;
     print_transfers((upload, up), (download, down));

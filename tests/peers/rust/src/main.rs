@@ -4,6 +4,7 @@ mod bench;
 mod dial;
 mod host;
 mod punch;
+mod relay;
 mod serve;
 #[path = "../../shared/streams.rs"]
 mod streams;
@@ -36,8 +37,13 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
     let number = |name: &str| option(name).unwrap_or("0").parse::<u64>();
     let count = || option("--count").unwrap_or("100").parse::<usize>();
     match arguments {
-        [command, ..] if command == "listen" => {
-            let (peer_id, addresses) = host::listen(option("--transport").unwrap_or("tcp")).await?;
+        [command, ..] if command == "listen" || command == "relay" => {
+            let transport = option("--transport").unwrap_or("tcp");
+            let (peer_id, addresses) = match option("--through") {
+                Some(relay) => relay::listen(relay.parse()?).await?,
+                None if command == "relay" => relay::serve(transport).await?,
+                None => host::listen(host::swarm().await?, transport, |_, _| {}).await?,
+            };
             println!("{}", json!({ "peerId": peer_id.to_string(), "addresses": addresses }));
             tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
             Ok(true)
@@ -68,6 +74,6 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             bench::handshakes(address.parse()?, count()?).await?;
             Ok(true)
         }
-        _ => Err("usage: peer listen|dial|perf|streams|handshakes (see ../README.md)".into()),
+        _ => Err("usage: peer COMMAND (see ../README.md)".into()),
     }
 }
