@@ -13,6 +13,7 @@ mod listener;
 pub mod mapping;
 mod memory;
 mod platform;
+pub mod records;
 mod resolve;
 pub mod service;
 pub mod store;

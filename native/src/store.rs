@@ -19,7 +19,13 @@ const CACHE: usize = 1 << 20;
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// An error of the database, which is a large one.
-struct Trouble(Box<redb::Error>);
+pub(crate) struct Trouble(Box<redb::Error>);
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl<E: Into<redb::Error>> From<E> for Trouble {
     fn from(error: E) -> Self {
@@ -78,24 +84,10 @@ impl FileStore {
     /// Opens the file at `path`, or makes it, readable by its owner alone. After a
     /// sudden end it is as the last write that was done left it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let io = |source| StoreError::Io { path: path.to_owned(), source };
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            let mut builder = DirBuilder::new();
-            #[cfg(unix)]
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            builder.recursive(true).create(folder).map_err(io)?;
-        }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        drop(options.open(path).map_err(io)?);
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE).create_with_file_format_v3(true);
-        let database = builder.create(path).map_err(|error| failure(path, error.into()))?;
+        let database = open_database(path, CACHE)?;
         let store = Self { database: Arc::new(database) };
         // The table is there from now on.
-        store.commit(Vec::new()).map_err(|error| failure(path, *error.0))?;
+        store.commit(Vec::new()).map_err(|error| failure(path, error))?;
         Ok(store)
     }
 
@@ -103,17 +95,7 @@ impl FileStore {
     /// `path` with `.damaged` behind it, and a new one begun. Returns where the
     /// damaged one is.
     pub fn open_or_replace(path: &Path) -> Result<(Self, Option<PathBuf>), StoreError> {
-        match Self::open(path) {
-            Err(StoreError::Damaged { .. }) => {
-                let mut aside = path.as_os_str().to_owned();
-                aside.push(".damaged");
-                let aside = PathBuf::from(aside);
-                fs::rename(path, &aside)
-                    .map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
-                Ok((Self::open(path)?, Some(aside)))
-            }
-            result => Ok((result?, None)),
-        }
+        or_aside(path, || Self::open(path))
     }
 
     fn commit(&self, changes: Vec<Change>) -> Result<(), Trouble> {
@@ -160,9 +142,48 @@ impl Storage for FileStore {
     }
 }
 
-fn failure(path: &Path, error: redb::Error) -> StoreError {
+/// Opens a database with so much memory for its pages, or makes it, readable by its
+/// owner alone.
+pub(crate) fn open_database(path: &Path, cache: usize) -> Result<Database, StoreError> {
+    let io = |source| StoreError::Io { path: path.to_owned(), source };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(folder).map_err(io)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.open(path).map_err(io)?);
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache).create_with_file_format_v3(true);
+    builder.create(path).map_err(|error| failure(path, error.into()))
+}
+
+/// Opens a store; if its file is damaged, moves that out of the way and opens again.
+/// Returns where the damaged one is.
+pub(crate) fn or_aside<T>(
+    path: &Path,
+    open: impl Fn() -> Result<T, StoreError>,
+) -> Result<(T, Option<PathBuf>), StoreError> {
+    match open() {
+        Err(StoreError::Damaged { .. }) => {
+            let mut aside = path.as_os_str().to_owned();
+            aside.push(".damaged");
+            let aside = PathBuf::from(aside);
+            fs::rename(path, &aside)
+                .map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
+            Ok((open()?, Some(aside)))
+        }
+        result => Ok((result?, None)),
+    }
+}
+
+pub(crate) fn failure(path: &Path, error: Trouble) -> StoreError {
     let path = path.to_owned();
-    match error {
+    match *error.0 {
         redb::Error::DatabaseAlreadyOpen => StoreError::InUse(path),
         redb::Error::UpgradeRequired(_) => StoreError::Version(path),
         redb::Error::Io(source) if !is_about_content(&source) => StoreError::Io { path, source },

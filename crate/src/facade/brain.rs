@@ -58,6 +58,8 @@ pub(super) struct Brain {
     pub(super) identifies: Vec<(ConnectionId, oneshot::Sender<Info>)>,
     #[cfg(feature = "kad")]
     pub(super) queries: super::routing::Queries,
+    #[cfg(feature = "kad")]
+    pub(super) records: super::keeping::Records,
     pub(super) handlers: BTreeMap<Name, Handler>,
     pub(super) subscribers: Vec<mpsc::Sender<Event>>,
     sleep: Option<(Instant, BoxFuture<'static, ()>)>,
@@ -94,6 +96,8 @@ impl Brain {
             identifies: Vec::new(),
             #[cfg(feature = "kad")]
             queries: super::routing::Queries::new(),
+            #[cfg(feature = "kad")]
+            records: super::keeping::Records::default(),
             handlers: BTreeMap::new(),
             subscribers: Vec::new(),
             sleep: None,
@@ -133,6 +137,15 @@ impl Brain {
         true
     }
 
+    /// Whether the store for what is kept for others has all of it.
+    fn are_records_written(&self) -> bool {
+        #[cfg(feature = "kad")]
+        if let (Some(_), Some(dht)) = (&self.records.store, self.node.dht()) {
+            return dht.is_written();
+        }
+        true
+    }
+
     pub(super) fn peer_id(&self) -> PeerId {
         self.node.peer_id()
     }
@@ -157,6 +170,7 @@ impl Brain {
                 && self.tasks.is_empty()
                 && self.attempts.is_empty()
                 && self.is_stored(cx, now)
+                && self.are_records_written()
                 && let Some(waiting) = self.closing.take()
             {
                 // Whoever gave up waiting needs no word.
@@ -294,6 +308,8 @@ impl Brain {
                 Output::Splice { circuit, ends, limit, pace } => {
                     self.splice(circuit, ends, limit, pace);
                 }
+                #[cfg(feature = "kad")]
+                Output::Records(order) => self.store_records(order),
                 #[cfg(feature = "store")]
                 Output::Store(change) => self.writer.push(change),
             }

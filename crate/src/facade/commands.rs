@@ -63,13 +63,15 @@ pub(super) enum Command {
     },
     #[cfg(feature = "kad")]
     CancelQuery(QueryId),
+    #[cfg(feature = "kad")]
+    StoreRecords(std::sync::Arc<dyn super::RecordStore>, oneshot::Sender<()>),
     #[cfg(any(feature = "addresses", feature = "kad", feature = "service", feature = "store"))]
     With(Action),
 }
 
 /// Something to do with the node itself.
 #[cfg(any(feature = "addresses", feature = "kad", feature = "service", feature = "store"))]
-type Action = Box<dyn FnOnce(&mut crate::node::Node, Instant) + Send>;
+pub(super) type Action = Box<dyn FnOnce(&mut crate::node::Node, Instant) + Send>;
 
 /// Comes at once; the dial is taken back when it is dropped.
 pub(super) type DialReply = Pending;
@@ -174,6 +176,13 @@ impl Brain {
                     self.queries.insert(query, sender);
                 }
                 let _ = reply.send(begun);
+            }
+            #[cfg(feature = "kad")]
+            Command::StoreRecords(store, reply) => {
+                self.records.store = Some(store);
+                self.node.store_records();
+                // Whoever asked may have gone.
+                let _ = reply.send(());
             }
             #[cfg(feature = "kad")]
             Command::CancelQuery(query) => {

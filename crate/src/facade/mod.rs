@@ -10,9 +10,13 @@
 
 mod brain;
 mod commands;
+#[cfg(all(feature = "kad", any(test, feature = "conformance")))]
+pub mod conformance;
 mod connection;
 mod driver;
 mod error;
+#[cfg(feature = "kad")]
+mod keeping;
 #[cfg(feature = "limits")]
 mod limiting;
 #[cfg(feature = "manager")]
@@ -53,6 +57,10 @@ use crate::swarm::DialOptions;
 
 pub use connection::Connection;
 pub use error::{NodeClosed, OpenError};
+#[cfg(feature = "kad")]
+pub use keeping::{
+    MemoryRecords, RecordLimits, RecordStore, RecordStoreError, Stored, latest_entries,
+};
 #[cfg(feature = "limits")]
 pub use limiting::Filters;
 #[cfg(all(feature = "ipns", feature = "kad"))]

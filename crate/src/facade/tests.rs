@@ -216,3 +216,19 @@ fn users_are_woken_when_nothing_is_locked() {
     while pair.poll().is_pending() {}
     assert_eq!(eager.1.load(Ordering::Relaxed), 2, "the connection is over");
 }
+
+#[cfg(feature = "kad")]
+#[test]
+fn the_store_in_memory_does_what_stores_do() {
+    use super::{MemoryRecords, RecordStore, conformance};
+
+    let known = Mutex::new(std::collections::BTreeMap::new());
+    let open = async |name: &str, limits| -> Arc<dyn RecordStore> {
+        let mut known = known.lock().unwrap();
+        let known = known.entry(name.to_owned());
+        let store = known.or_insert_with(|| MemoryRecords::new(limits)).clone();
+        let store: Arc<dyn RecordStore> = Arc::new(store);
+        store
+    };
+    futures::executor::block_on(conformance::check(open));
+}

@@ -110,6 +110,10 @@ pub enum Output {
     },
     /// Tell the application.
     Event(Event),
+    /// Carry this out in the store for what is kept for others; only asked of hosts that
+    /// said [`Node::store_records`](super::Node::store_records).
+    #[cfg(feature = "kad")]
+    Records(crate::records::Order),
     /// Write this down, after what came before it.
     #[cfg(feature = "store")]
     Store(crate::swarm::store::Change),
@@ -348,6 +352,13 @@ pub enum Event {
     Bootstrapped {
         /// Peers that are connected now.
         peers: usize,
+    },
+    /// The store for what is kept for others failed: what is in memory stays, and what
+    /// could not be written is not tried again.
+    #[cfg(feature = "kad")]
+    RecordsFailed {
+        /// What the store said.
+        reason: String,
     },
     /// The host could not write the peer store down; what it holds in memory stays.
     #[cfg(feature = "store")]

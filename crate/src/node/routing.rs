@@ -8,11 +8,12 @@ use crate::identity::PeerId;
 use crate::negotiate::Name;
 use crate::protocols::kad::{Kademlia, Order, QueryError, QueryId, Record, Validator};
 use crate::protocols::{Action, Input, Local, Protocol};
+use crate::records::{Entry, Place};
 use crate::swarm::DialOptions;
 use crate::time::Instant;
 
 use super::hosting::ProtocolId;
-use super::{Config, ConnectionId, DialId, Event, Node};
+use super::{Config, ConnectionId, DialId, Event, Node, Output};
 
 /// The DHT, if the node takes part in one.
 pub(super) struct Routing {
@@ -148,6 +149,41 @@ impl Node {
         self.turn_dht(now);
     }
 
+    /// The host has a store for what the node keeps for others, and carries out
+    /// [`Output::Records`] from now on.
+    pub fn store_records(&mut self) {
+        if let Some(kad) = &mut self.routing.kad {
+            kad.store_behind();
+        }
+    }
+
+    /// What the store has at a place, expired or not, or why it cannot say.
+    pub fn records_found(&mut self, now: Instant, place: Place, found: Result<Vec<Entry>, String>) {
+        let found = match found {
+            Ok(entries) => Some(entries),
+            Err(reason) => {
+                self.emit(Event::RecordsFailed { reason });
+                None
+            }
+        };
+        if let Some(kad) = &mut self.routing.kad {
+            kad.records_found(now, place, found);
+        }
+        self.turn_dht(now);
+    }
+
+    /// The store has carried out the last [`records::Order::Write`](crate::records::Order),
+    /// or has failed to.
+    pub fn records_written(&mut self, now: Instant, result: Result<(), String>) {
+        if let Err(reason) = result {
+            self.emit(Event::RecordsFailed { reason });
+        }
+        if let Some(kad) = &mut self.routing.kad {
+            kad.records_written();
+        }
+        self.turn_dht(now);
+    }
+
     fn query(
         &mut self,
         now: Instant,
@@ -177,6 +213,7 @@ impl Node {
                     let options = DialOptions { direct: true, ..DialOptions::default() };
                     self.begin_dial(now, (dial, options), Some(peer), addresses);
                 }
+                Order::Store(order) => self.outputs.push_back(Output::Records(order)),
                 Order::Forget { peer } => {
                     let dials = self.routing.dials.iter();
                     let dial = dials.filter(|(_, of)| **of == peer).map(|(id, _)| *id).next();

@@ -97,6 +97,10 @@ pub enum Output {
     },
     /// Tell the application.
     Event(Event),
+    /// Carry this out in the store for what is kept for others; only asked of hosts that
+    /// said [`Peer::store_records`].
+    #[cfg(feature = "kad")]
+    Records(crate::records::Order),
     /// Write this down, after what came before it.
     #[cfg(feature = "store")]
     Store(crate::swarm::store::Change),
@@ -501,6 +505,8 @@ impl Peer {
                     self.outputs.push_back(Output::Rtc { connection, order });
                 }
                 NodeOutput::Event(event) => self.outputs.push_back(Output::Event(event)),
+                #[cfg(feature = "kad")]
+                NodeOutput::Records(order) => self.outputs.push_back(Output::Records(order)),
                 #[cfg(feature = "store")]
                 NodeOutput::Store(change) => self.outputs.push_back(Output::Store(change)),
             }

@@ -2,6 +2,7 @@
 
 use crate::identity::PeerId;
 use crate::protocols::kad::{QueryError, QueryId, Validator};
+use crate::records::{Entry, Place};
 use crate::time::Instant;
 
 use super::Peer;
@@ -91,5 +92,22 @@ impl Peer {
     /// Has records of `/namespace/…` judged by `validator` from now on.
     pub fn set_validator(&mut self, namespace: &str, validator: Box<dyn Validator>) {
         self.node.set_validator(namespace, validator);
+    }
+
+    /// The host has a store for what is kept for others.
+    pub fn store_records(&mut self) {
+        self.node.store_records();
+    }
+
+    /// What the store has at a place; or why it cannot say.
+    pub fn records_found(&mut self, now: Instant, place: Place, found: Result<Vec<Entry>, String>) {
+        self.node.records_found(now, place, found);
+        self.settle(now);
+    }
+
+    /// The store has carried out the last order to write, or has failed to.
+    pub fn records_written(&mut self, now: Instant, result: Result<(), String>) {
+        self.node.records_written(now, result);
+        self.settle(now);
     }
 }

@@ -21,6 +21,7 @@ mod namespace;
 mod public_key;
 #[cfg(feature = "ipns")]
 mod signed;
+mod store;
 #[cfg(all(test, feature = "ipns"))]
 mod tests;
 mod validity;
@@ -30,4 +31,5 @@ pub use namespace::{Authority, Namespace, NamespaceError};
 pub use public_key::PublicKeys;
 #[cfg(feature = "ipns")]
 pub use signed::{Content, Lifetime, RecordError, SignedRecord};
+pub use store::{Entry, Order, Place};
 pub use validity::{Invalid, Validator, Validators};

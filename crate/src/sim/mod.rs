@@ -29,6 +29,8 @@ mod placed;
 mod power;
 #[cfg(feature = "webrtc")]
 mod rtc;
+#[cfg(feature = "kad")]
+mod shelf;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -53,6 +55,8 @@ use happening::Happening;
 pub use nat::{Nat, NatKind};
 pub use network::Conditions;
 use network::Links;
+#[cfg(feature = "kad")]
+pub use shelf::Shelf;
 use tcp::Internet;
 pub use tcp::NatIndex;
 
@@ -122,6 +126,8 @@ struct Host<A> {
     /// What the peer wrote down.
     #[cfg(feature = "store")]
     disk: Disk,
+    #[cfg(feature = "kad")]
+    shelf: Option<Shelf>,
 }
 
 impl<A: Application> World<A> {
@@ -165,6 +171,8 @@ impl<A: Application> World<A> {
             config,
             #[cfg(feature = "store")]
             disk: Disk::default(),
+            #[cfg(feature = "kad")]
+            shelf: None,
         });
         self.drain(index);
         index
@@ -380,6 +388,8 @@ impl<A: Application> World<A> {
                 }
                 #[cfg(feature = "webrtc")]
                 Output::Rtc { connection, order } => self.rtc((index, connection), order),
+                #[cfg(feature = "kad")]
+                Output::Records(order) => self.carry_out(index, order),
                 #[cfg(feature = "store")]
                 Output::Store(change) => host.disk.apply(change),
             }

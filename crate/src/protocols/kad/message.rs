@@ -255,7 +255,7 @@ fn read_key(bytes: &[u8]) -> Result<Vec<u8>, MessageError> {
     Ok(bytes.to_vec())
 }
 
-fn read_record(bytes: &[u8]) -> Result<Record, MessageError> {
+pub(super) fn read_record(bytes: &[u8]) -> Result<Record, MessageError> {
     let (mut key, mut value, mut received) = (Vec::new(), Vec::new(), String::new());
     for field in Reader(bytes) {
         match field? {

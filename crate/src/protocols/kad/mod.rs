@@ -11,6 +11,7 @@
 //! an answer ([`MAX_INBOUND`], [`MAX_INBOUND_PER_CONNECTION`]).
 
 mod asking;
+pub mod behind;
 mod config;
 mod key;
 pub mod lookup;
@@ -100,6 +101,8 @@ pub enum Order {
         /// Who.
         peer: PeerId,
     },
+    /// Something of the store behind the memory.
+    Store(crate::records::Order),
 }
 
 /// A remote on one connection.
@@ -114,6 +117,7 @@ pub struct Kademlia {
     me: PeerId,
     table: Table,
     store: store::Store,
+    behind: Option<behind::Behind>,
     validators: Validators,
     remotes: LongMap<ConnectionId, Remote>,
     connected: LongMap<PeerId, Vec<ConnectionId>>,
@@ -137,7 +141,8 @@ impl Kademlia {
     pub fn new(config: Config, me: PeerId) -> Self {
         let table = Table::new(config.table.clone(), Key::of_peer(&me));
         Self {
-            store: store::Store::new(config.store.clone()),
+            store: store::Store::new(config.store.clone(), Key::of_peer(&me)),
+            behind: None,
             config,
             me,
             table,
@@ -221,7 +226,11 @@ impl Kademlia {
         (key, quorum): (Vec<u8>, usize),
     ) -> Result<(), QueryError> {
         let kept = self.store.record(now, &key).cloned();
+        let place = crate::records::Place::of_record(&key);
         self.begin(now, id, Goal::Value { quorum: quorum.max(1) }, key, true)?;
+        if self.park(now, place, behind::Waiting::Query(id)).is_ok() {
+            return Ok(());
+        }
         if let Some(record) = kept {
             self.found(now, id, self.me, record);
         }
@@ -341,6 +350,9 @@ impl Kademlia {
         (connection, stream): (ConnectionId, StreamId),
         reset: bool,
     ) {
+        if !reset && self.end_parked(connection, stream) {
+            return;
+        }
         if self.inbound.remove(&(connection, stream)) && !reset {
             self.actions.push_back(Action::Finish { connection, stream });
         }
@@ -420,6 +432,7 @@ impl Protocol for Kademlia {
             Input::Reset { connection, stream } => self.on_end(now, (connection, stream), true),
             Input::Timeout => {
                 self.time_queries(now);
+                self.time_parked(now);
                 if self.tidy_at <= now {
                     self.tidy_at = now + TIDY;
                     self.store.tidy(now);
@@ -441,6 +454,7 @@ impl Protocol for Kademlia {
         let asks = self.deadlines.first().map(|(at, _)| *at);
         let queries = self.queries.values().map(|query| query.deadline).min();
         let tidy = (!self.store.is_empty()).then_some(self.tidy_at);
-        earliest(earliest(asks, queries), earliest(tidy, self.refresh_at))
+        let own = earliest(self.refresh_at, self.parked_timeout());
+        earliest(earliest(asks, queries), earliest(tidy, own))
     }
 }

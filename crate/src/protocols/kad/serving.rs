@@ -7,9 +7,11 @@ use crate::protocols::Action;
 use crate::time::Instant;
 
 use super::Kademlia;
+use super::behind::{Parked, Waiting};
 use super::config::{MAX_INBOUND, MAX_INBOUND_PER_CONNECTION};
 use super::key::Key;
 use super::message::{Answer, Contact, Link, Request};
+use super::store::Provider;
 
 impl Kademlia {
     /// A remote opened a stream to ask.
@@ -31,22 +33,43 @@ impl Kademlia {
         stream: StreamId,
         bytes: &[u8],
     ) {
-        let Some(remote) = self.remotes.get(&connection) else { return };
-        let peer = remote.peer;
-        let answer = Request::from_bytes(bytes).ok().and_then(|request| {
-            let answer = self.answer(now, peer, &request)?;
-            Some(request.is_answered().then(|| request.answer(answer)))
-        });
-        match answer {
-            Some(Some(bytes)) => {
-                self.actions.push_back(Action::Send { connection, stream, bytes });
-            }
-            Some(None) => {}
-            None => {
-                self.inbound.remove(&(connection, stream));
-                self.actions.push_back(Action::Reset { connection, stream });
-            }
+        let request = Request::from_bytes(bytes);
+        // One after the other: answers would come in another order.
+        let waits = self.is_parked(connection, stream);
+        let Some(request) = request.ok().filter(|_| !waits) else {
+            return self.refuse(connection, stream);
+        };
+        let asked = Parked { connection, stream, request, ended: false };
+        let Some(place) = asked.place() else { return self.respond(now, asked) };
+        let waiting = Waiting::Request(Box::new(asked));
+        if let Err(Waiting::Request(asked)) = self.park(now, place, waiting) {
+            self.respond(now, *asked);
         }
+    }
+
+    /// Answers a request with what is in memory.
+    pub(super) fn respond(&mut self, now: Instant, asked: Parked) {
+        let Parked { connection, stream, request, ended } = asked;
+        let Some(peer) = self.remotes.get(&connection).map(|remote| remote.peer) else { return };
+        if !self.inbound.contains(&(connection, stream)) {
+            return;
+        }
+        let Some(answer) = self.answer(now, peer, &request) else {
+            return self.refuse(connection, stream);
+        };
+        if request.is_answered() {
+            let bytes = request.answer(answer);
+            self.actions.push_back(Action::Send { connection, stream, bytes });
+        }
+        if ended {
+            self.inbound.remove(&(connection, stream));
+            self.actions.push_back(Action::Finish { connection, stream });
+        }
+    }
+
+    fn refuse(&mut self, connection: ConnectionId, stream: StreamId) {
+        self.inbound.remove(&(connection, stream));
+        self.actions.push_back(Action::Reset { connection, stream });
     }
 
     /// What is answered; `None`: the request is refused, and its stream reset.
@@ -75,22 +98,22 @@ impl Kademlia {
                 answer.record = Some(record.clone());
             }
             Request::GetProviders { key } => {
-                let providers: Vec<PeerId> = self.store.providers(now, key).copied().collect();
-                let known = |peer: &PeerId| {
-                    self.contact(peer).unwrap_or_else(|| Contact {
-                        peer: *peer,
-                        addresses: Vec::new(),
-                        link: Link::NotConnected,
-                    })
+                let told = |provider: &Provider| Contact {
+                    peer: provider.peer,
+                    addresses: provider.addresses.clone(),
+                    link: self.link_to(&provider.peer),
                 };
-                answer.providers = providers.iter().take(self.config.table.k).map(known).collect();
+                let providers = self.store.providers(now, key).map(told);
+                answer.providers = providers.take(self.config.table.k).collect();
                 answer.closer = self.closer(key, &from);
             }
             Request::AddProvider { key, providers } => {
                 // For itself alone can a peer speak.
                 let itself = providers.iter().find(|provider| provider.peer == from)?;
-                self.store.provide(now, key, from).ok()?;
-                self.learn(&from, &itself.addresses.clone());
+                self.room_behind().ok()?;
+                let old = self.store.providers(now, key).find(|one| one.peer == from).cloned();
+                self.store.provide(now, key, itself).ok()?;
+                self.write_provider(now, key, &from, old);
             }
         }
         Some(answer)
@@ -110,7 +133,12 @@ impl Kademlia {
         {
             return Err(super::PutError::Worse);
         }
-        Ok(self.store.put(now, record.clone())?)
+        self.room_behind()?;
+        let same = self.store.record(now, &record.key).filter(|old| old.value == record.value);
+        let old = same.and_then(|old| self.store.record_end(&old.key));
+        self.store.put(now, record.clone())?;
+        self.write_record(now, record, old);
+        Ok(())
     }
 
     /// The nearest to a key that are known, but for who asks.
@@ -124,8 +152,11 @@ impl Kademlia {
     /// A peer with its addresses, if any are known.
     fn contact(&self, peer: &PeerId) -> Option<Contact> {
         let addresses = self.addresses.get(peer).filter(|known| !known.is_empty())?.clone();
+        Some(Contact { peer: *peer, addresses, link: self.link_to(peer) })
+    }
+
+    fn link_to(&self, peer: &PeerId) -> Link {
         let connected = self.connected.contains_key(peer);
-        let link = if connected { Link::Connected } else { Link::NotConnected };
-        Some(Contact { peer: *peer, addresses, link })
+        if connected { Link::Connected } else { Link::NotConnected }
     }
 }

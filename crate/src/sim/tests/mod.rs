@@ -9,6 +9,8 @@ mod bootstrap;
 mod dcutr;
 #[cfg(feature = "kad")]
 mod kad;
+#[cfg(feature = "kad")]
+mod kad_store;
 #[cfg(feature = "limits")]
 mod limits;
 mod manager;

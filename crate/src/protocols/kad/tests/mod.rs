@@ -1,7 +1,9 @@
 //! The parts of Kademlia, each for itself and against a model.
 
+mod behind;
 mod lookup;
 mod message;
+mod store;
 mod table;
 
 use crate::identity::{Keypair, PeerId};
