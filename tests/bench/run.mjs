@@ -59,7 +59,7 @@ function keep(best, measured) {
 
 function makeRow(pair, figure, [ours, theirs]) {
   const [polypeer, peerValue, peer] =
-    figure === 'ceiling' ? [ours.upload, ours.plain, 'plain TCP'] : [ours[figure], theirs[figure], pair.peer]
+    figure === 'ceiling' ? [ours.upload, ours.plain, pair.plain] : [ours[figure], theirs[figure], pair.peer]
   if (polypeer === undefined || peerValue === undefined) return undefined
   const ratio = isMore(figure) ? polypeer / peerValue : peerValue / polypeer
   return { name: rowName(pair, figure), unit: figures[figure].unit, polypeer, peer, peerValue, ratio }

@@ -20,9 +20,11 @@ export const trials = {
   plain: {
     yields: ['ceiling'],
     ownOnly: true,
-    async run({ pair, scale }) {
+    async run({ side, pair, scale }) {
       const bytes = pair.bytes * scale
-      const { seconds } = await ask('polypeer-native', 'plain', undefined, { bytes })
+      const { seconds } = await (pair.meetingPlace
+        ? side.ask('bareChannel', { bytes })
+        : ask('polypeer-native', 'plain', undefined, { bytes }))
       return { plain: bytes / MiB / seconds }
     },
   },

@@ -3,6 +3,7 @@
 import { makePeer } from 'adapter'
 import { firstByte, handshakes, streams, throughput } from '../shared/bench.mjs'
 import { check, serve } from '../shared/protocols.mjs'
+import { bareChannel } from './bare.mjs'
 
 const dialer = async () => {
   const peer = await makePeer({})
@@ -26,6 +27,7 @@ globalThis.testPeer = {
   dial: (address, options) => check(dialer, address, options),
   perf: (address, options) => throughput(dialer, address, options),
   streams: (address, options) => streams(dialer, address, options),
+  bareChannel: (_, { bytes }) => bareChannel(bytes),
   firstByte: (address) => firstByte(dialer, address),
   handshakes: (address, options) => handshakes(dialer, address, options),
 }
