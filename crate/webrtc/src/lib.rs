@@ -6,6 +6,7 @@
 //! | ------------- | -------------------------------------------------------- |
 //! | `stun`, `ufrag`, `ice` | finds out that a path works, and goes on working |
 //! | `certificate` | what a listener is known by                              |
+//! | `dtls`, `hello` | how DTLS is set up: which cipher is taken              |
 //! | `dcep`, `channels` | data channels over SCTP                             |
 //! | `session`     | all of these as one state machine: [`Session`]           |
 //! | `strangers`   | whoever comes to the socket of a listener                |
@@ -22,6 +23,8 @@
 mod certificate;
 mod channels;
 mod dcep;
+mod dtls;
+mod hello;
 mod ice;
 pub mod records;
 mod session;
@@ -32,6 +35,7 @@ mod tests;
 mod ufrag;
 
 pub use certificate::{Certificate, CertificateError, Multihash};
+pub use dtls::Cipher;
 pub use session::{End, Identity, Session};
 pub use strangers::Strangers;
 pub use ufrag::{Credentials, Version};

@@ -13,6 +13,7 @@ use dimpl::{Dtls, Output};
 
 use super::certificate::{Certificate, CertificateError, Multihash, multihash};
 use super::channels::Channels;
+use super::dtls::{self, Cipher, Setup};
 use super::ice::Ice;
 use super::records;
 use super::stun;
@@ -20,9 +21,6 @@ use super::ufrag::Credentials;
 
 /// How long what was sent may take to arrive after the core has closed.
 const FLUSH: Duration = Duration::from_secs(5);
-
-/// Datagrams that DTLS keeps until they can be read: a handshake has a dozen.
-const MAX_EARLY: usize = 32;
 
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +50,7 @@ pub enum End {
 #[derive(Clone)]
 pub struct Identity {
     certificate: Certificate,
-    dtls: Arc<dimpl::Config>,
+    dtls: Setup,
 }
 
 impl Identity {
@@ -62,15 +60,8 @@ impl Identity {
     /// # Errors
     ///
     /// [`CertificateError::Unusable`] if DTLS finds no cryptography.
-    pub fn new(certificate: Certificate) -> Result<Self, CertificateError> {
-        let config = dimpl::Config::builder()
-            // The flights of a handshake are the only ones that this is for.
-            .mtu(1200)
-            .max_queue_rx(MAX_EARLY)
-            .flight_start_rto(Duration::from_millis(500))
-            .build()
-            .map_err(|error| CertificateError::Unusable(error.to_string()))?;
-        Ok(Self { certificate, dtls: Arc::new(config) })
+    pub fn new(certificate: Certificate, cipher: Cipher) -> Result<Self, CertificateError> {
+        Ok(Self { certificate, dtls: Setup::new(cipher)? })
     }
 
     /// What the addresses of a listener say.
@@ -84,6 +75,8 @@ impl Identity {
 pub struct Session {
     ice: Ice,
     dtls: Dtls,
+    /// Of a listener that has not been told yet which ciphers the dialer has.
+    undecided: Option<Identity>,
     /// Whether we dial, whom then.
     expected: Option<Multihash>,
     ours: Multihash,
@@ -126,12 +119,13 @@ impl Session {
     }
 
     fn new(identity: &Identity, ice: Ice, expected: Option<Multihash>, now: Instant) -> Self {
-        let config = Arc::clone(&identity.dtls);
+        let config = Arc::clone(&identity.dtls.all);
         let mut dtls = Dtls::new_12(config, identity.certificate.dtls(), now);
         dtls.set_active(expected.is_some());
         Self {
             ice,
             dtls,
+            undecided: expected.is_none().then(|| identity.clone()),
             expected,
             ours: identity.certhash(),
             theirs: None,
@@ -176,6 +170,7 @@ impl Session {
         if stun::is_stun(datagram) {
             self.datagrams.extend(self.ice.handle(now, datagram));
         } else {
+            self.decide(now, datagram);
             let handled =
                 self.dtls.handle_timeout(now).and_then(|()| self.dtls.handle_packet(datagram));
             if let Err(error) = handled {
@@ -183,6 +178,17 @@ impl Session {
             }
         }
         self.pump(now);
+    }
+
+    /// Begins with the cipher that we would rather have, if the dialer offers it.
+    fn decide(&mut self, now: Instant, hello: &[u8]) {
+        if let Some(identity) = self.undecided.take()
+            && let Some(config) = identity.dtls.preferred
+            && dtls::offers_chacha(hello)
+        {
+            self.dtls = Dtls::new_12(config, identity.certificate.dtls(), now);
+            self.dtls.set_active(false);
+        }
     }
 
     /// Heeds the clock; early calls are harmless.

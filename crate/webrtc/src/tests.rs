@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::certificate::Certificate;
 use super::channels::Channels;
+use super::dtls::{Cipher, offers_chacha};
 use super::ice;
 use super::records::{self, CLOSE, MESSAGE, OPEN, PING, REMOTE};
 use super::session::{End, Identity, Session};
@@ -34,11 +35,24 @@ pub(super) struct Wire {
     sent: u64,
     /// Of a datagram: without headers, what Ethernet carries.
     longest: usize,
+    /// What the dialer began DTLS with, and the cipher that the listener took.
+    hello: Vec<u8>,
+    cipher: Option<u16>,
 }
 
 /// The identity of somebody with this number.
 fn identity(number: u8) -> Identity {
-    Identity::new(Certificate::generate(&[number; 48]).unwrap()).unwrap()
+    preferring(number, Cipher::AesGcm)
+}
+
+fn preferring(number: u8, cipher: Cipher) -> Identity {
+    Identity::new(Certificate::generate(&[number; 48]).unwrap(), cipher).unwrap()
+}
+
+/// Virtual time begins somewhere.
+#[expect(clippy::disallowed_methods, reason = "an instant has no other origin")]
+fn start() -> Instant {
+    Instant::now()
 }
 
 fn at(text: &str) -> SocketAddr {
@@ -53,8 +67,7 @@ impl Wire {
     }
 
     fn between(dialer: &Identity, listener: &Identity, hash: [u8; 34], version: Version) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
-        let now = Instant::now();
+        let now = start();
         let random: [u8; 64] = std::array::from_fn(|at| at as u8);
         let credentials = Credentials::new(version, &random);
         let to = at("192.0.2.1:4001");
@@ -73,6 +86,8 @@ impl Wire {
             got: Default::default(),
             sent: 0,
             longest: 1500 - 48,
+            hello: Vec::new(),
+            cipher: None,
         }
     }
 
@@ -116,6 +131,7 @@ impl Wire {
         while let Some(datagram) = self.ends[end].poll_datagram(self.now) {
             assert!(datagram.len() <= self.longest, "{}", datagram.len());
             self.sent += 1;
+            self.listen_in(&datagram);
             // Spread without a pattern that a protocol could fall into step with.
             let lost = self.lossy.is_some_and(|of| {
                 self.sent.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20).is_multiple_of(of)
@@ -123,6 +139,20 @@ impl Wire {
             if !lost && !self.cut {
                 self.flying[1 - end].push_back((self.now + self.delay, datagram));
             }
+        }
+    }
+
+    /// Keeps the first message of DTLS, and what the answer to the last one says: the
+    /// cipher stands behind the version, the random number and the session.
+    fn listen_in(&mut self, datagram: &[u8]) {
+        match (datagram.first(), datagram.get(13)) {
+            (Some(22), Some(1)) => self.hello = datagram.to_vec(),
+            (Some(22), Some(2)) => {
+                let session = usize::from(datagram[13 + 12 + 34]);
+                let cipher = datagram[13 + 12 + 35 + session..].first_chunk().unwrap();
+                self.cipher = Some(u16::from_be_bytes(*cipher));
+            }
+            _ => {}
         }
     }
 
@@ -180,6 +210,39 @@ fn channels_open_carry_messages_and_close_in_both_versions() {
         assert!(wire.run(|wire| wire.got[DIALER].len() == 2 && wire.got[LISTENER].len() == 1));
         assert_eq!(wire.got[DIALER], [record(MESSAGE, 7, b"bye"), record(CLOSE, 7, &[])]);
         assert_eq!(wire.got[LISTENER], [record(CLOSE, 0, &[])]);
+    }
+}
+
+#[test]
+fn the_cipher_that_one_side_would_rather_have_is_taken() {
+    const AES: Option<u16> = Some(0xc02b);
+    const CHACHA: Option<u16> = Some(0xcca9);
+    let [aes, chacha] = [Cipher::AesGcm, Cipher::ChaCha20Poly1305];
+    for (ours, theirs, taken) in
+        [(aes, aes, AES), (aes, chacha, CHACHA), (chacha, aes, CHACHA), (chacha, chacha, CHACHA)]
+    {
+        let (dialer, listener) = (preferring(1, ours), preferring(2, theirs));
+        let mut wire = Wire::between(&dialer, &listener, listener.certhash(), Version::V2);
+        assert!(wire.run(|wire| wire.ends.iter().all(Session::is_open)));
+        assert_eq!(wire.cipher, taken);
+        wire.write(LISTENER, MESSAGE, 0, b"it works");
+        assert!(wire.run(|wire| wire.got[DIALER] == [record(MESSAGE, 0, b"it works")]));
+    }
+}
+
+#[test]
+fn only_whole_beginnings_of_handshakes_offer_ciphers() {
+    let mut wire = Wire::new(Version::V2);
+    wire.run(|wire| wire.cipher.is_some());
+    let hello = wire.hello.clone();
+    assert!(offers_chacha(&hello));
+    // The list of ciphers ends long before the datagram.
+    let end = (0..hello.len()).find(|end| offers_chacha(&hello[..*end])).unwrap();
+    assert!((13 + 12 + 34..hello.len()).contains(&end));
+    for (at, value) in [(0, 23), (13, 2), (19, 1), (13 + 12 + 34, 255)] {
+        let mut other = hello.clone();
+        other[at] = value;
+        assert!(!offers_chacha(&other));
     }
 }
 
@@ -371,7 +434,7 @@ fn a_remote_that_closes_nothing_is_waited_for_in_vain() {
 #[test]
 fn a_channel_on_an_id_that_is_not_free_yet_is_held_until_it_is() {
     const RECONFIG: u8 = 130;
-    let mut now = Instant::now();
+    let mut now = start();
     let mut ends = [Channels::new(true), Channels::new(false)];
     // Two seconds, in which so many of the dialer's resets and answers arrive.
     let mut pass = |ends: &mut [Channels; 2], mut arrive: usize| {
@@ -404,7 +467,7 @@ fn a_channel_on_an_id_that_is_not_free_yet_is_held_until_it_is() {
 
     // The dialer does not close it, so the listener does in the end, and asks twice;
     // the answer to the second question is lost.
-    ends[LISTENER].close(Instant::now(), REMOTE);
+    ends[LISTENER].close(start(), REMOTE);
     assert!(pass(&mut ends, 2).is_empty());
     let ids = ends[DIALER].ids_used();
     ends[DIALER].open(2);

@@ -14,8 +14,11 @@ use std::time::Instant;
 
 use polypeer_webrtc::records::Assembler;
 use polypeer_webrtc::{
-    Certificate, CertificateError, Credentials, End, Identity, Session, Strangers, Version,
+    Certificate, CertificateError, Cipher, Credentials, End, Identity, Session, Strangers, Version,
 };
+
+/// WebAssembly has no instructions for AES.
+const CIPHER: Cipher = Cipher::ChaCha20Poly1305;
 
 /// Bytes of records that are read at a time.
 const READ_BYTES: usize = 256 * 1024;
@@ -63,7 +66,7 @@ impl Host {
     }
 
     fn identity(&mut self) -> Result<(), Failure> {
-        let identity = Identity::new(Certificate::from_pem(&self.input)?)?;
+        let identity = Identity::new(Certificate::from_pem(&self.input)?, CIPHER)?;
         self.output.extend_from_slice(&identity.certhash());
         self.identity = Some(identity);
         Ok(())
@@ -73,7 +76,7 @@ impl Host {
         let (expected, remote) = self.input.split_first_chunk().ok_or(Failure::Arguments)?;
         let remote = address(remote)?;
         let credentials = Credentials::new(version, &random()?);
-        let identity = Identity::new(Certificate::generate(&random()?)?)?;
+        let identity = Identity::new(Certificate::generate(&random()?)?, CIPHER)?;
         let (random, now) = (random()?, Instant::now());
         let session = Session::dialer(&identity, credentials, remote, *expected, random, now);
         Ok(self.open(session))

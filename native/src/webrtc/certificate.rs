@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use polypeer_webrtc::{Certificate, Identity};
+use polypeer_webrtc::{Certificate, Cipher, Identity};
 use zeroize::Zeroizing;
 
 use super::random;
@@ -95,7 +95,7 @@ impl WebRtcCertificate {
 
     /// As sessions use it.
     pub(crate) fn identity(self) -> Result<Identity, WebRtcCertificateError> {
-        let made = Identity::new(self.0);
+        let made = Identity::new(self.0, Cipher::AesGcm);
         made.map_err(|error| WebRtcCertificateError::Make(error.to_string()))
     }
 }

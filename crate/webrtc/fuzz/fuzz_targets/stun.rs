@@ -9,6 +9,7 @@ mod webrtc {
     use std::time::{Duration, Instant};
 
     mod dcep;
+    mod hello;
     mod ice;
     mod stun;
     mod ufrag;
@@ -36,6 +37,7 @@ mod webrtc {
             // No nonsense is a sign of life.
             assert_eq!(side.lapses(), lapses);
         }
+        assert!(!hello::offers(data, 0xcca9) || data[0] == 22);
         assert!(!dcep::is_open(data) || data.len() >= dcep::OPEN.len());
         let text = std::str::from_utf8(data).ok();
         if let Some(credentials) = text.and_then(Credentials::of_request) {
