@@ -8,6 +8,8 @@
 pub mod address;
 pub mod collections;
 pub mod connection;
+#[cfg(feature = "mdns")]
+pub mod discovery;
 #[cfg(feature = "async")]
 pub mod facade;
 pub mod identity;

@@ -11,6 +11,7 @@ mod io;
 pub mod keys;
 mod listener;
 pub mod mapping;
+pub mod mdns;
 mod memory;
 mod platform;
 pub mod records;

@@ -64,6 +64,18 @@ impl PeerStore {
         self.node.with(move |node, _| node.peer_store().addresses(&peer)).await
     }
 
+    /// Others say where `peer` can be reached, for so long: see
+    /// [`discovered`](crate::swarm::store::PeerStore::discovered).
+    pub async fn discovered(
+        &self,
+        peer: &PeerId,
+        addresses: Vec<Multiaddr>,
+        ttl: Duration,
+    ) -> Result<(), NodeClosed> {
+        let peer = *peer;
+        self.node.with(move |node, now| node.discovered(now, &peer, &addresses, ttl)).await
+    }
+
     /// Changes what the application knows of `peer`, who need not be known.
     pub async fn patch(&self, peer: &PeerId, patch: Patch) -> Result<(), StoreError> {
         let peer = *peer;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use polypeer::address::Multiaddr;
+use polypeer::discovery::mdns::ServiceName;
 
 /// Exit codes, as `--help` tells them.
 const EXIT_CODES: &str = "\
@@ -192,6 +193,11 @@ pub(super) struct Serve {
     /// found.
     #[arg(long, value_name = "IP", requires = "port_mapping")]
     pub(super) gateway: Option<IpAddr>,
+
+    /// Look for peers on the local network and connect to them (mDNS); with a NAME, for
+    /// those alone that look for the same one.
+    #[arg(long, value_name = "NAME", value_parser = ServiceName::new, num_args = 0..=1, default_missing_value = "p2p")]
+    pub(super) mdns: Option<ServiceName>,
 
     /// Do not find out for others whether they can be dialed (AutoNAT).
     #[arg(long)]

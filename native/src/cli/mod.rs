@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod config;
 mod key;
+mod neighbours;
 mod output;
 mod perf;
 mod ping;
@@ -41,6 +42,8 @@ pub(crate) enum Failure {
     Certificate(#[from] CertificateError),
     #[error(transparent)]
     WebRtcCertificate(#[from] WebRtcCertificateError),
+    #[error("cannot look for neighbours: {0}")]
+    Mdns(std::io::Error),
     #[error("{0}")]
     Listen(TransportError),
     #[error("cannot listen on {0}: {1}")]
@@ -65,7 +68,7 @@ impl Failure {
             Self::Config(_) => 2,
             Self::Dial { .. } => 3,
             Self::Key(_) | Self::NoHome => 4,
-            Self::Listen(_) | Self::Relay(..) => 5,
+            Self::Listen(_) | Self::Relay(..) | Self::Mdns(_) => 5,
         }
     }
 
@@ -79,6 +82,7 @@ impl Failure {
             Self::Config(_) => "config",
             Self::Certificate(_) | Self::WebRtcCertificate(_) => "certificate",
             Self::Listen(_) | Self::Relay(..) => "listen",
+            Self::Mdns(_) => "mdns",
             Self::Dial { .. } => "dial",
             Self::Lost { .. } => "lost",
             Self::Perf(_) => "perf",

@@ -24,7 +24,7 @@ use serde_json::json;
 
 use super::args::Serve;
 use super::output::Output;
-use super::{Failure, config, key, reach, stats};
+use super::{Failure, config, key, neighbours, reach, stats};
 
 /// Where a server listens if it is not told: on all interfaces, at fixed ports.
 const DEFAULT_LISTEN: [&str; 6] = [
@@ -91,9 +91,11 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
         let options = MappingOptions { gateway: arguments.gateway, ..MappingOptions::default() };
         PortMapping::start(node.clone(), options)
     });
+    let mut neighbours = neighbours::look(&node, arguments.mdns.clone())?;
     loop {
         tokio::select! {
             () = interrupted.next() => break,
+            event = neighbours::heard(&mut neighbours) => neighbours::meet(&node, &event, output),
             event = reach::mapped(&mut mapping) => reach::tell_mapping(&event, output),
             event = events.next() => match event {
                 Some(Event::AddressesChanged) => reach.changed(&node).await,
@@ -111,6 +113,9 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
                 mapping.close().await;
             }
         };
+        if let Some(mdns) = neighbours {
+            mdns.close().await;
+        }
         // A gateway that has gone does not keep peers waiting.
         futures::join!(unmapping, node.close());
     };

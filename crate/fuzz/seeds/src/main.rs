@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use polypeer::identity::{PeerRecord, SignedEnvelope};
+use polypeer::discovery::mdns::{self, Mdns};
 use polypeer::muxer::yamux::{Config, Role as Side, Yamux};
 use polypeer::negotiate::Dialer;
 use polypeer::protocols::autonat;
@@ -94,6 +95,17 @@ fn whole(data: &[u8]) -> Vec<u8> {
     [&[0], data].concat()
 }
 
+/// What a neighbour asks, and how it answers itself.
+fn mdns(addresses: &[Multiaddr]) -> Vec<Vec<u8>> {
+    let (id, rng) = (keypair(2).peer_id(), &mut Rng::from_number(2));
+    let mut mdns = Mdns::new(Instant::ZERO, mdns::Config::default(), id, rng);
+    mdns.handle_timeout(Instant::ZERO, addresses);
+    let question = mdns.poll_packet().unwrap();
+    mdns.receive(Instant::ZERO, &question);
+    mdns.handle_timeout(Instant::ZERO, addresses);
+    [question].into_iter().chain(std::iter::from_fn(|| mdns.poll_packet())).collect()
+}
+
 /// Messages of both versions.
 fn autonat(addresses: &[Multiaddr]) -> Vec<Vec<u8>> {
     let dial = autonat::v1::Message::Dial {
@@ -151,6 +163,7 @@ fn main() {
 
     write("autonat", &autonat(&addresses));
     write("ipns", &ipns());
+    write("mdns", &mdns(&addresses));
     write("varint", &[vec![0], vec![0x80, 1], vec![0xff; 9]]);
     let answers = lines(&["/a"]).len() - 4;
     let header = &lines(&["/a"])[..answers];

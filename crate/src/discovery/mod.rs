@@ -1,0 +1,3 @@
+//! Finding peers that nobody has named.
+
+pub mod mdns;
