@@ -49,16 +49,12 @@ pub struct Mdns {
 }
 
 impl Mdns {
-    /// Begins; it fails if the port cannot be shared or no network has multicast.
+    /// Begins, also where there is no network yet; it fails if the port cannot be had.
     pub fn start(node: Node, seed: [u8; 32], options: MdnsOptions) -> io::Result<Self> {
         let socket = socket(options.port)?;
         let port = socket.local_addr()?.port();
         let mut networks = Networks { loopback: options.config.loopback, joined: Vec::new() };
         networks.look(&socket);
-        if networks.joined.is_empty() {
-            let text = "no network of this machine has multicast";
-            return Err(io::Error::new(io::ErrorKind::NotFound, text));
-        }
         let start = Instant::now();
         let mut rng = Rng::from_seed(seed);
         let machine = mdns::Mdns::new(since(start), options.config, *node.peer_id(), &mut rng);
