@@ -11,6 +11,8 @@ mod ciphers;
 mod limiting;
 #[cfg(feature = "full")]
 mod manager;
+#[cfg(feature = "full")]
+mod reach;
 mod records;
 #[cfg(feature = "full")]
 mod relay;
@@ -321,6 +323,7 @@ impl Core {
             #[cfg(feature = "full")]
             {
                 store::record(&mut Records(&mut self.output), &output);
+                reach::record(&mut Records(&mut self.output), &output);
                 relay::record(&mut Records(&mut self.output), &output);
                 manager::record(&mut Records(&mut self.output), &output);
                 webrtc::record(&mut Records(&mut self.output), &output);

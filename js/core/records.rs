@@ -66,6 +66,8 @@ pub(crate) enum Tag {
     Upgraded = 81,
     #[cfg(feature = "full")]
     UpgradeFailed = 82,
+    #[cfg(feature = "full")]
+    Reachability = 90,
 }
 
 /// Why something failed, as far as programs care; the order is that of `src/core.ts`.

@@ -88,6 +88,26 @@ impl Core {
         self.peer.handle_limited(protocol.into(), takes);
     }
 
+    /// What is done and was done as a relay, as a record: places, circuits, how many
+    /// rules were in the way and how often each, then the pairs to the end.
+    pub fn relay_stats(&mut self) -> usize {
+        let stats = self.peer.node().relay_service().stats();
+        self.output.clear();
+        let mut out = Records(&mut self.output);
+        out.number(stats.reservations as u64).number(stats.circuits as u64);
+        out.number(stats.refused.len() as u64);
+        for (rule, count) in stats.refused {
+            out.text(&rule.name()).number(count);
+        }
+        for pair in stats.pairs {
+            let [there, back] = pair.bytes;
+            out.text(&pair.source).text(&pair.target).number(pair.circuits);
+            out.number(there).number(back);
+        }
+        self.output_at = self.output.as_ptr() as usize;
+        self.output.len()
+    }
+
     /// The relays that serve us, a line each.
     pub fn relays(&mut self) -> usize {
         let list: Vec<_> = self.peer.node().reservations().map(|(relay, _)| *relay).collect();

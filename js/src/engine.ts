@@ -61,8 +61,8 @@ export class Engine {
     })
   }
 
-  /** Takes a link that the host accepted. */
-  accept(link: Link): void {
+  /** Takes a link that the host accepted: its number, negative if it is refused. */
+  accept(link: Link): number {
     const connection = this.stopped ? -1 : (link.accepted?.() ?? this.core.raw.accepted(now(), link.remote))
     if (connection < 0) {
       link.destroy()
@@ -70,6 +70,7 @@ export class Engine {
       this.attach(connection, link)
       this.turn()
     }
+    return connection
   }
 
   /** Does what there is to do until the core has no more. */

@@ -13,12 +13,30 @@ import {
 import { emit } from './events.js'
 import { errorOf } from './failures.js'
 import { isDirect } from './host/webrtc/direct.js'
-import type { Host } from './host.js'
+import type { Host, Link } from './host.js'
 import { followPage } from './life.js'
 import { configure, filtersOf, setBandwidth, stats } from './limiting.js'
 import type { NodeFilters, NodeStats, Rates, RatesOf } from './limits.js'
 import { NodeImpl } from './node.js'
-import { isCircuit, limitOf, type RelayLimit, Relays } from './relay.js'
+import {
+  type AddressOptions,
+  type AutonatOptions,
+  type OwnAddress,
+  ownAddresses,
+  type Reachability,
+  reachabilityEvent,
+  reachabilityOf,
+  serveAutonat,
+  setAnnouncing,
+} from './reach.js'
+import {
+  isCircuit,
+  limitOf,
+  type RelayLimit,
+  type RelayServiceOptions,
+  type RelayStats,
+  Relays,
+} from './relay.js'
 import { versions } from './service/names.js'
 import { ServiceImpl } from './service/service.js'
 import type { RunningService, Service, ServiceOptions } from './service/types.js'
@@ -91,6 +109,8 @@ export class FullNode extends NodeImpl implements PeerNode {
     relay,
     refreshCircuits,
     connectionLimits,
+    addresses,
+    autonat,
   }: FullNodeOptions): Promise<void> {
     const { raw } = this.#core
     const page = 'document' in globalThis || 'WorkerGlobalScope' in globalThis
@@ -118,7 +138,10 @@ export class FullNode extends NodeImpl implements PeerNode {
       if (page) globalThis.addEventListener('pagehide', this.#onHide)
     }
     if (page) this.#unfollow = followPage(this)
-    this.#relays.prepare(relay ?? false, refreshCircuits ?? true)
+    this.#relays.prepare(refreshCircuits ?? true)
+    if (relay) this.#relays.serve(relay === true ? {} : relay)
+    if (addresses !== undefined) this.setAnnouncing(addresses)
+    if (autonat) this.serveAutonat(autonat === true ? {} : autonat)
     this.engine.touch()
   }
 
@@ -225,6 +248,45 @@ export class FullNode extends NodeImpl implements PeerNode {
     return super.close()
   }
 
+  get ownAddresses(): readonly OwnAddress[] {
+    return this.closed ? [] : ownAddresses(this.#core)
+  }
+
+  get reachability(): Reachability {
+    return this.closed ? 'unknown' : reachabilityOf(this.#core.raw.reachability())
+  }
+
+  setAnnouncing(options: AddressOptions): void {
+    this.check()
+    setAnnouncing(this.#core, options)
+    this.readAddresses()
+    this.engine.touch()
+  }
+
+  serveAutonat(options: AutonatOptions = {}): void {
+    this.check()
+    serveAutonat(this.#core, options)
+    this.engine.touch()
+  }
+
+  /** Where a link's own end is, its remote may see otherwise, and tell. */
+  protected override accept(link: Link): number {
+    const connection = super.accept(link)
+    if (connection >= 0 && link.local !== undefined) this.#core.raw.located(connection, link.local)
+    return connection
+  }
+
+  serveAsRelay(options: RelayServiceOptions = {}): void {
+    this.check()
+    this.#relays.serve(options)
+    this.engine.touch()
+  }
+
+  relayStats(): RelayStats {
+    this.check()
+    return this.#relays.stats()
+  }
+
   get relays(): readonly string[] {
     return this.closed ? [] : this.#relays.list
   }
@@ -329,6 +391,9 @@ export class FullNode extends NodeImpl implements PeerNode {
         if (connection !== undefined) connection.reason = new RelayLimitError(limitOf(body))
         break
       }
+      case 90:
+        emit(this, 'reachability', reachabilityEvent(body))
+        break
       case 80:
         this.#webrtc?.onOrder(body)
         break

@@ -17,6 +17,8 @@ export interface LinkEvents {
 export interface Link {
   /** The remote's end. */
   readonly remote: string
+  /** Our end, where the platform tells it. */
+  readonly local?: string | undefined
   /** Whether it takes more: false while the remote, or the network, lags behind. */
   readonly ready: boolean
   /** Tells the core of it, where that takes more than that it is there; whether it is still wanted. */

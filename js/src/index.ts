@@ -21,11 +21,21 @@ export type { CertificateOptions, IceOptions, IceServer } from './host/webrtc/rt
 export { indexedDbKeyStore } from './keys/indexeddb.js'
 export type * from './limits.js'
 export type {
+  AddressOptions,
+  AutonatOptions,
+  OwnAddress,
+  OwnAddressSource,
+  Reachability,
+  ReachEvents,
+} from './reach.js'
+export type {
   RelayEvents,
   RelayLimit,
+  RelayPair,
   RelayRates,
   RelayRule,
   RelayServiceOptions,
+  RelayStats,
   RelayUse,
 } from './relay.js'
 export type * from './types.js'

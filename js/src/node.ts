@@ -7,7 +7,7 @@ import { Engine } from './engine.js'
 import { InvalidArgumentError, NodeClosedError, PolypeerError } from './errors.js'
 import { emit, type TypedEventTarget } from './events.js'
 import { dialErrorOf, endOf, errorOf } from './failures.js'
-import type { Host, Listening } from './host.js'
+import type { Host, Link, Listening } from './host.js'
 import type {
   Connection,
   DialOptions,
@@ -70,7 +70,7 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
   }
 
   listen(address: string): Promise<void> {
-    return this.listens(this.#host.listen(address, (link) => this.engine.accept(link)))
+    return this.listens(this.#host.listen(address, (link) => this.accept(link)))
   }
 
   /** Holds what listens until the node is closed, and says where it does. */
@@ -79,8 +79,13 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
     if (this.closed) return listening.close()
     this.#listening.push(listening)
     for (const own of listening.addresses) this.engine.core.raw.listening(now(), own)
-    this.#readAddresses()
+    this.readAddresses()
     this.engine.touch()
+  }
+
+  /** Takes a link that the host accepted: its number, negative if it is refused. */
+  protected accept(link: Link): number {
+    return this.engine.accept(link)
   }
 
   dial(target: DialTarget, options?: DialOptions): Promise<Connection>
@@ -245,7 +250,7 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
         break
       }
       case 'addresses':
-        this.#readAddresses()
+        this.readAddresses()
         emit(this, 'addresses:change', this.#addresses)
         break
       case 'stream-inbound':
@@ -314,7 +319,7 @@ export class NodeImpl extends TypedTarget implements MiniNode, ConnectionOwner {
     }
   }
 
-  #readAddresses(): void {
+  protected readAddresses(): void {
     const { core } = this.engine
     this.#addresses = core.lines(core.raw.addresses())
   }

@@ -76,6 +76,30 @@ export interface RelayLimit {
   readonly left: RelayUse
 }
 
+/** What a relay does and has done. */
+export interface RelayStats {
+  /** Peers with a place. */
+  readonly reservations: number
+  /** Relayed connections, those that wait for their target included. */
+  readonly circuits: number
+  /** How often each rule was in the way. */
+  readonly refused: Readonly<Partial<Record<RelayRule, number>>>
+  /** What pairs of peers have sent each other: 1024, those that were connected last. */
+  readonly pairs: readonly RelayPair[]
+}
+
+/** What two peers have sent each other through a relay. */
+export interface RelayPair {
+  /** Who dialed. */
+  readonly source: PeerId
+  /** Who was dialed. */
+  readonly target: PeerId
+  /** Relayed connections that are over. */
+  readonly circuits: number
+  /** Bytes in these from `source` to `target`, and back. */
+  readonly bytes: readonly [number, number]
+}
+
 /** The events about relays, by name, and the type of their `detail`. */
 export interface RelayEvents {
   /** A relay keeps a place for us: others reach us at `addresses` and behind. */
@@ -111,12 +135,15 @@ export class Relays {
     this.#core = core
   }
 
-  prepare(service: boolean | RelayServiceOptions, refresh: boolean): void {
+  prepare(refresh: boolean): void {
     const { raw } = this.#core
     raw.set_relay_clock(Date.now() - performance.now())
     raw.refresh_circuits(refresh)
-    if (service === false) return
-    const asked = service === true ? {} : service
+  }
+
+  /** Serves as a relay from now on, or changes what is allowed. */
+  serve(asked: RelayServiceOptions): void {
+    const { raw } = this.#core
     const { reservations = 128, reservationsPerIp = 8, reservationTtl = 3_600_000 } = asked
     const { circuits = 1024, circuitsPerPeer = 16, duration = 120_000, data = 131_072 } = asked
     const limit = (value: number): number => (Number.isFinite(value) ? Math.max(1, Math.ceil(value)) : 0)
@@ -136,6 +163,19 @@ export class Relays {
       peers.join('\n'),
     )
     if (result < 0) throw errorOf(this.#core.failure(result), [...allow, ...deny, ...trusted].join(', '))
+  }
+
+  stats(): RelayStats {
+    const body = new Records(this.#core.output(this.#core.raw.relay_stats()).slice())
+    const [reservations, circuits] = [body.number(), body.number()]
+    const refused: Partial<Record<RelayRule, number>> = {}
+    for (let left = body.number(); left > 0; left--) refused[body.text() as RelayRule] = body.number()
+    const pairs: RelayPair[] = []
+    while (!body.done) {
+      const [source, target, circuits] = [body.text(), body.text(), body.number()]
+      pairs.push({ source, target, circuits, bytes: [body.number(), body.number()] })
+    }
+    return { reservations, circuits, refused, pairs }
   }
 
   /** Wants a place: at any relay for `/p2p-circuit`, else at the one that `address` names. */

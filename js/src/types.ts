@@ -4,7 +4,8 @@ import type { AbortOptions } from './abort.js'
 import type { PeerStoreError, PolypeerError } from './errors.js'
 import type { TypedEventTarget } from './events.js'
 import type { Limiting, LimitingOptions } from './limits.js'
-import type { RelayEvents, RelayLimit, RelayServiceOptions } from './relay.js'
+import type { AddressOptions, AutonatOptions, OwnAddress, Reachability, ReachEvents } from './reach.js'
+import type { RelayEvents, RelayLimit, RelayServiceOptions, RelayStats } from './relay.js'
 import type {
   RunningService,
   Service,
@@ -90,6 +91,14 @@ export interface FullNodeOptions extends NodeOptions, LimitingOptions {
    * reach this node, in Node then. Default: false.
    */
   readonly relay?: boolean | RelayServiceOptions
+  /** Which addresses are believed and announced. */
+  readonly addresses?: AddressOptions
+  /**
+   * Dials for others who want to know whether they can be dialed, at most so often.
+   * Only where others can reach this node, in Node then. Whether it can be dialed
+   * itself, a node that listens asks in any case. Default: false.
+   */
+  readonly autonat?: boolean | AutonatOptions
   /**
    * How peer connections are made; `false` for none. A worker has none but those that
    * a page lends it: the port from `webRtcPort`. In Node, with which certificate WebRTC
@@ -150,7 +159,7 @@ export interface PeerInfo {
 }
 
 /** The events of a node, by name, and the type of their `detail`. */
-export interface NodeEvents extends RelayEvents, WebRtcEvents {
+export interface NodeEvents extends ReachEvents, RelayEvents, WebRtcEvents {
   /** A connection was opened, by either side. */
   'connection:open': Connection
   /** A connection was closed, by either side or by an error. */
@@ -255,6 +264,27 @@ export interface PeerNode extends MiniNode, Limiting {
    * ```
    */
   serve(options: ServiceOptions, service: Service): RunningService
+  /** All addresses of the node: how each is known, and what became of it. */
+  readonly ownAddresses: readonly OwnAddress[]
+  /** Whether others can dial the node at all, as far as some have tried. */
+  readonly reachability: Reachability
+  /**
+   * Changes what is believed and announced from now on; what is left out is as by default.
+   *
+   * @throws {InvalidAddressError} an address cannot be read.
+   */
+  setAnnouncing(options: AddressOptions): void
+  /** Begins to dial for others, as the option `autonat`, or changes how often. */
+  serveAutonat(options?: AutonatOptions): void
+  /**
+   * Begins to serve as a relay, as the option `relay`, or changes what others are
+   * allowed: rates and lists at once, the rest for places and connections from now on.
+   *
+   * @throws {InvalidAddressError} a PeerId cannot be read.
+   */
+  serveAsRelay(options?: RelayServiceOptions): void
+  /** What this node does and has done as a relay. */
+  relayStats(): RelayStats
   /** The relays that keep a place for us: `listen: ['/p2p-circuit']` asks for them. */
   readonly relays: readonly PeerId[]
   /** What a relay allows of a connection through it; `undefined` where there is no limit. */

@@ -3,17 +3,24 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { ask, failures, listen, missing } from '../lib/peers.mjs'
 
-/** What each server answers on loopback, and to whom: with go-libp2p, only version 2. */
+const ALL = ['open', 'closed', 'elsewhere']
+/** Version 1 dials only where it sees who asks. */
+const NEAR = ['open', 'closed']
+
+/** What each server answers on loopback, and to whom: go-libp2p, only version 2. */
 const pairs = [
-  { server: 'polypeer-native', client: 'go', version: 1, which: ['open', 'closed'] },
-  { server: 'polypeer-native', client: 'go', version: 2, which: ['open', 'closed', 'elsewhere'] },
-  { server: 'go', client: 'polypeer-native', version: 2, which: ['open', 'closed', 'elsewhere'] },
-  {
-    server: 'polypeer-native',
-    client: 'polypeer-native',
-    version: 2,
-    which: ['open', 'closed', 'elsewhere'],
-  },
+  { server: 'polypeer-native', client: 'go', version: 1, which: NEAR },
+  { server: 'polypeer-native', client: 'go', version: 2, which: ALL },
+  { server: 'polypeer-native', client: 'rust', version: 1, which: NEAR },
+  { server: 'polypeer-native', client: 'rust', version: 2, which: ALL },
+  { server: 'polypeer-native', client: 'polypeer-native', version: 2, which: ALL },
+  { server: 'polypeer-node', client: 'go', version: 1, which: NEAR },
+  { server: 'polypeer-node', client: 'go', version: 2, which: ALL },
+  { server: 'polypeer-node', client: 'rust', version: 2, which: ALL },
+  { server: 'polypeer-node', client: 'polypeer-native', version: 2, which: ALL },
+  { server: 'go', client: 'polypeer-native', version: 2, which: ALL },
+  { server: 'rust', client: 'polypeer-native', version: 1, which: NEAR },
+  { server: 'rust', client: 'polypeer-native', version: 2, which: ALL },
 ]
 
 for (const { server, client, version, which } of pairs) {
@@ -22,7 +29,7 @@ for (const { server, client, version, which } of pairs) {
   }, () => {
     let serving
     const start = () => {
-      serving ??= listen(server, 'tcp', { command: 'autonat-serve' })
+      serving ??= listen(server, 'tcp', { command: 'autonat-serve', version })
       return serving
     }
     after(async () => (await serving)?.close())

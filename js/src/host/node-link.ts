@@ -68,6 +68,7 @@ export class Reader {
 /** What a {@link SocketLink} is made with. */
 export interface SocketLinkOptions {
   readonly remote: string
+  readonly local?: string
   readonly framing?: Framing | undefined
   /** What reads the socket, if that is not its events. */
   readonly reader?: Reader | undefined
@@ -78,6 +79,7 @@ export interface SocketLinkOptions {
 /** A socket as a link. */
 export class SocketLink implements Link {
   readonly remote: string
+  readonly local: string | undefined
   readonly #socket: Socket
   readonly #framing: Framing | undefined
   readonly #reader: Reader | undefined
@@ -86,12 +88,13 @@ export class SocketLink implements Link {
   #error: Error | undefined
   #lingering = false
 
-  constructor(socket: Socket, { remote, framing, reader, early }: SocketLinkOptions) {
+  constructor(socket: Socket, { remote, local, framing, reader, early }: SocketLinkOptions) {
     this.#socket = socket
     this.#framing = framing
     this.#reader = reader
     this.#early = early
     this.remote = remote
+    this.local = local
   }
 
   get ready(): boolean {

@@ -43,7 +43,7 @@ export function familyOf({ family }: SocketAddress): 0 | 4 | 6 {
 /** Listens on TCP; resolves once the port is ours. */
 export function listenTcp(address: SocketAddress, accept: (link: Link) => void): Promise<Server> {
   const server = createServer({ noDelay: true }, (socket) =>
-    accept(new SocketLink(socket, { remote: remoteOf(socket) })),
+    accept(new SocketLink(socket, { remote: remoteOf(socket), local: localOf(socket) })),
   )
   return bind(server, address)
 }
@@ -59,6 +59,10 @@ export function bind(server: Server, address: SocketAddress): Promise<Server> {
     })
   })
 }
+
+/** The end of a socket that is ours. */
+export const localOf = ({ localAddress = '', localPort = 0 }: Socket): string =>
+  tcpMultiaddr(localAddress, localPort)
 
 const remoteOf = ({ remoteAddress = '', remotePort = 0 }: Socket): string =>
   tcpMultiaddr(remoteAddress, remotePort)

@@ -8,7 +8,7 @@ import { type SocketAddress, tcpMultiaddr, webSocketUrl } from '../address.js'
 import { TransportError } from '../errors.js'
 import type { Link } from '../host.js'
 import { Reader, SocketLink } from './node-link.js'
-import { bind, connectTcp, familyOf } from './node-tcp.js'
+import { bind, connectTcp, familyOf, localOf } from './node-tcp.js'
 import { WebSocketFraming } from './ws-frames.js'
 import { ResponseReader, refusal, request, response } from './ws-handshake.js'
 
@@ -75,8 +75,9 @@ export function listenWs(address: SocketAddress, accept: (link: Link) => void): 
     }
     const { remoteAddress = '', remotePort = 0 } = socket
     const remote = `${tcpMultiaddr(remoteAddress, remotePort)}/ws`
+    const local = `${localOf(socket)}/ws`
     socket.write(answer)
-    accept(new SocketLink(socket, { remote, framing: new WebSocketFraming('server'), early }))
+    accept(new SocketLink(socket, { remote, local, framing: new WebSocketFraming('server'), early }))
   })
   return bind(http, address) as Promise<Server>
 }

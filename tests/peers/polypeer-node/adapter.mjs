@@ -3,8 +3,14 @@ import { createNode } from 'polypeer'
 
 const UNLIMITED = { duration: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY }
 
-export async function makePeer({ listen = [], relay = false, webrtc } = {}) {
-  const node = await createNode({ webrtc, relay: relay && UNLIMITED })
+export async function makePeer({ listen = [], relay = false, autonat = false, webrtc } = {}) {
+  const node = await createNode({
+    webrtc,
+    relay: relay && UNLIMITED,
+    autonat,
+    // For the tests loopback is as good as the Internet.
+    addresses: { private: autonat },
+  })
   const reserved = new Promise((resolve) => node.addEventListener('relay:reserved', resolve, { once: true }))
   for (const address of listen) await node.listen(address)
   if (listen.some((address) => /\/p2p\/[^/]+\/p2p-circuit$/.test(address))) await reserved

@@ -4,8 +4,9 @@ import { handshakes, streams, throughput } from './bench.mjs'
 import { check, serve } from './protocols.mjs'
 
 /**
- * `makePeer({ listen, relay })` makes a peer that listens on the multiaddresses
- * `listen`, and is a relay without limits if `relay` says so.
+ * `makePeer({ listen, relay, autonat })` makes a peer that listens on the multiaddresses
+ * `listen`, is a relay without limits if `relay` says so, and dials for others if
+ * `autonat` does.
  */
 export async function main(makePeer) {
   const { values, positionals } = parseArgs({
@@ -17,6 +18,8 @@ export async function main(makePeer) {
       download: { type: 'string', default: '0' },
       count: { type: 'string', default: '100' },
       through: { type: 'string' },
+      // Of AutoNAT: both are served.
+      version: { type: 'string' },
     },
   })
   const [command, address] = positionals
@@ -27,11 +30,13 @@ export async function main(makePeer) {
   }
   switch (command) {
     case 'listen':
-    case 'relay': {
+    case 'relay':
+    case 'autonat-serve': {
       const end = { tcp: 'tcp/0', ws: 'tcp/0/ws', 'webrtc-direct': 'udp/0/webrtc-direct' }[values.transport]
       if (end === undefined) throw new Error(`no such transport: ${values.transport}`)
       const place = values.through ? `${values.through}/p2p-circuit` : `/ip4/127.0.0.1/${end}`
-      const peer = await makePeer({ listen: [place], relay: command === 'relay' })
+      const [relay, autonat] = [command === 'relay', command === 'autonat-serve']
+      const peer = await makePeer({ listen: [place], relay, autonat })
       serve(peer)
       print({ peerId: peer.peerId, addresses: peer.addresses })
       // A benchmark that reads our memory asks for the garbage to be gone.

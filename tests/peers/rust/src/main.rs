@@ -1,5 +1,6 @@
 //! rust-libp2p as a test peer; `../README.md` describes its command line.
 
+mod autonat;
 mod bench;
 mod dial;
 mod host;
@@ -35,6 +36,7 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
         arguments.get(at + 1).map(String::as_str)
     };
     let number = |name: &str| option(name).unwrap_or("0").parse::<u64>();
+    let version = || option("--version").unwrap_or("2").parse::<u64>();
     let count = || option("--count").unwrap_or("100").parse::<usize>();
     match arguments {
         [command, ..] if command == "listen" || command == "relay" => {
@@ -47,6 +49,16 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             println!("{}", json!({ "peerId": peer_id.to_string(), "addresses": addresses }));
             tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
             Ok(true)
+        }
+        [command, ..] if command == "autonat-serve" => {
+            let (peer_id, address) = autonat::serve(version()?).await?;
+            println!("{}", json!({ "peerId": peer_id.to_string(), "addresses": [address] }));
+            tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
+            Ok(true)
+        }
+        [command, address, ..] if command == "autonat-ask" => {
+            let which = option("--which").unwrap_or("open");
+            autonat::ask(address.parse()?, version()?, which).await
         }
         [command, relay, ..] if command == "punch" => {
             let at = option("--at").unwrap_or(punch::LOOPBACK);
