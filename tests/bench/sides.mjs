@@ -62,18 +62,15 @@ async function startPages(pair) {
       },
     })
   }
-  const [ours, theirs] = sides
-  return [
-    ours,
-    {
-      ...theirs,
-      async close() {
-        await theirs.close()
-        await browser.close()
-        await listener.close()
-      },
-    },
-  ]
+  return endWith(sides, browser, listener)
+}
+
+/** Sides whose end, that of the second, ends what both need too. */
+function endWith([ours, theirs], ...both) {
+  const close = async () => {
+    for (const one of [theirs, ...both]) await one.close()
+  }
+  return [ours, { ...theirs, close }]
 }
 
 /** Two pages on each side, one of which listens behind the relay. */
@@ -94,18 +91,7 @@ async function startTwoPages(pair) {
       },
     })
   }
-  const [ours, theirs] = sides
-  return [
-    ours,
-    {
-      ...theirs,
-      async close() {
-        await theirs.close()
-        await browser.close()
-        await relay.close()
-      },
-    },
-  ]
+  return endWith(sides, browser, relay)
 }
 
 /** Milliseconds from the load of a page to its connection, with nothing in the cache. */
