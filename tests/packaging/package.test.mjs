@@ -2,7 +2,7 @@
 // Node, from TypeScript and from a production build of Vite in Chromium.
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -67,6 +67,12 @@ test('its types hold under strict TypeScript', async () => {
 
 test('works in a production build of Vite', { timeout: 120_000 }, async () => {
   await run(process.execPath, [tool('vite/bin/vite.js'), 'build', '--logLevel', 'error'])
+  // What Node alone needs is not in the page.
+  const modules = (await readdir(join(folder, 'dist/assets'))).filter((name) => name.endsWith('.wasm'))
+  assert.deepEqual(
+    modules.map((name) => name.split('-')[0]),
+    ['core_bg'],
+  )
   const listener = spawn(process.execPath, ['listen.mjs'], {
     cwd: folder,
     stdio: ['pipe', 'pipe', 'inherit'],

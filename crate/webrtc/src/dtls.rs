@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 6347 (DTLS 1.2), RFC 7905 (ChaCha20-Poly1305 in it).
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use dimpl::Config;
@@ -40,24 +40,35 @@ pub(crate) struct Setup {
     pub(crate) preferred: Option<Arc<Config>>,
 }
 
+/// What is set up is tried out, key agreement and all, so it is made once.
+static ANY: OnceLock<Arc<Config>> = OnceLock::new();
+static CHACHA_FIRST: OnceLock<Arc<Config>> = OnceLock::new();
+static CHACHA_ONLY: OnceLock<Arc<Config>> = OnceLock::new();
+
 impl Setup {
     pub(crate) fn new(cipher: Cipher) -> Result<Self, CertificateError> {
         Ok(match cipher {
             Cipher::AesGcm => {
-                Self { all: config(rust_crypto::default_provider(), None)?, preferred: None }
+                let all = config(&ANY, rust_crypto::default_provider(), None)?;
+                Self { all, preferred: None }
             }
-            Cipher::ChaCha20Poly1305 => Self {
-                all: config(chacha_first(), None)?,
-                preferred: Some(config(chacha_first(), Some(CHACHA))?),
-            },
+            Cipher::ChaCha20Poly1305 => {
+                let all = config(&CHACHA_FIRST, chacha_first(), None)?;
+                let preferred = config(&CHACHA_ONLY, chacha_first(), Some(CHACHA))?;
+                Self { all, preferred: Some(preferred) }
+            }
         })
     }
 }
 
 fn config(
+    made: &OnceLock<Arc<Config>>,
     provider: CryptoProvider,
     only: Option<Dtls12CipherSuite>,
 ) -> Result<Arc<Config>, CertificateError> {
+    if let Some(config) = made.get() {
+        return Ok(Arc::clone(config));
+    }
     let mut builder = Config::builder()
         .with_crypto_provider(provider)
         .mtu(MTU)
@@ -67,7 +78,8 @@ fn config(
         builder = builder.dtls12_cipher_suites(&[only]);
     }
     let config = builder.build();
-    config.map(Arc::new).map_err(|error| CertificateError::Unusable(error.to_string()))
+    let config = config.map_err(|error| CertificateError::Unusable(error.to_string()))?;
+    Ok(Arc::clone(made.get_or_init(|| Arc::new(config))))
 }
 
 /// The same ciphers in another order.

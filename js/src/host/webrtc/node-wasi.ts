@@ -12,6 +12,8 @@ export class Wasi {
   /** What the module wrote for people, before it stopped. */
   words = ''
   #memory: WebAssembly.Memory | undefined
+  /** Of the memory, until it grows. */
+  #last = new DataView(new ArrayBuffer(0))
 
   readonly imports: WebAssembly.Imports = {
     wasi_snapshot_preview1: {
@@ -53,7 +55,9 @@ export class Wasi {
   }
 
   #view(): DataView {
-    return new DataView(this.#buffer())
+    const buffer = this.#buffer()
+    if (this.#last.buffer !== buffer) this.#last = new DataView(buffer)
+    return this.#last
   }
 
   #bytes(at: number, length: number): Uint8Array {
