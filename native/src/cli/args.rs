@@ -130,7 +130,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "no_relay")]
     pub(super) relay_rate_total: Option<u64>,
 
-    /// Take limits, filters and bandwidth from this file, in TOML or JSON.
+    /// Take limits, filters and bandwidth from this file, in TOML or JSON; on SIGHUP, again
+    /// what it says of the relay and of addresses.
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 

@@ -10,6 +10,7 @@ mod perf;
 mod ping;
 mod reach;
 mod relay;
+mod reload;
 mod serve;
 mod stats;
 

@@ -23,8 +23,10 @@ use polypeer_native::{
 use serde_json::json;
 
 use super::args::Serve;
+use super::config::ConfigError;
 use super::output::Output;
-use super::{Failure, config, key, neighbours, reach, stats};
+use super::reload::Hangup;
+use super::{Failure, config, key, neighbours, reach, reload, stats};
 
 /// Where a server listens if it is not told: on all interfaces, at fixed ports.
 const DEFAULT_LISTEN: [&str; 6] = [
@@ -45,6 +47,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure> {
     // Heard from the start, so that none is lost.
     let mut interrupted = Interrupted::new().map_err(Failure::Start)?;
+    let mut hangup = Hangup::new(arguments.config.is_some()).map_err(Failure::Start)?;
     let path = key::path(&arguments.key)?;
     let loaded = keys::load_or_create(&path, || Keypair::generate_ed25519(&mut key::rng()))?;
     key::warn_if_exposed(&loaded, &path, output);
@@ -55,19 +58,10 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     };
     let webrtc_certificate = webrtc_certificate(&arguments, &path)?;
     let host = Native::new(Options { certificate, webrtc_certificate, ..Options::default() });
-    let mut config = Config::new(loaded.keypair);
+    let configure = || configured(&arguments, loaded.keypair.clone());
+    let mut config = configure()?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     config.first_sequence = u64::try_from(since.as_millis()).unwrap_or_default();
-    // A server is there for those who come.
-    config.manager = manager::Config::server(config.max_connections);
-    config.store.bootstrap.peers.clone_from(&arguments.bootstrap);
-    config.store.bootstrap.public = arguments.public_bootstrap;
-    config.store.bootstrap.remembered = REMEMBERED;
-    if !arguments.no_relay {
-        config.relay.service = Some(ServiceConfig::default());
-    }
-    config.autonat.server = (!arguments.no_autonat).then(autonat::ServerConfig::default);
-    config::apply(&arguments, &mut config)?;
     raise_descriptor_limit();
     let host = Arc::new(host);
     let node = match storage(&arguments, &path, output) {
@@ -95,6 +89,7 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     loop {
         tokio::select! {
             () = interrupted.next() => break,
+            () = hangup.next() => reload::reload(configure(), &node, output).await,
             event = neighbours::heard(&mut neighbours) => neighbours::meet(&node, &event, output),
             event = reach::mapped(&mut mapping) => reach::tell_mapping(&event, output),
             event = events.next() => match event {
@@ -126,6 +121,22 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     }
     output.print(json!({ "event": "closed" }), || "Closed".into());
     Ok(())
+}
+
+/// What the flags and the file say.
+fn configured(arguments: &Serve, keypair: Keypair) -> Result<Config, ConfigError> {
+    let mut config = Config::new(keypair);
+    // A server is there for those who come.
+    config.manager = manager::Config::server(config.max_connections);
+    config.store.bootstrap.peers.clone_from(&arguments.bootstrap);
+    config.store.bootstrap.public = arguments.public_bootstrap;
+    config.store.bootstrap.remembered = REMEMBERED;
+    if !arguments.no_relay {
+        config.relay.service = Some(ServiceConfig::default());
+    }
+    config.autonat.server = (!arguments.no_autonat).then(autonat::ServerConfig::default);
+    config::apply(arguments, &mut config)?;
+    Ok(config)
 }
 
 /// What WebRTC direct is listened on with, if it is.
