@@ -8,6 +8,8 @@
 
 mod ciphers;
 #[cfg(feature = "full")]
+mod ipns;
+#[cfg(feature = "full")]
 mod limiting;
 #[cfg(feature = "full")]
 mod manager;

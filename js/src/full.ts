@@ -14,6 +14,7 @@ import { emit } from './events.js'
 import { errorOf } from './failures.js'
 import { isDirect } from './host/webrtc/direct.js'
 import type { Host, Link } from './host.js'
+import { type Ipns, IpnsImpl } from './ipns.js'
 import { followPage } from './life.js'
 import { configure, filtersOf, setBandwidth, stats } from './limiting.js'
 import type { NodeFilters, NodeStats, Rates, RatesOf } from './limits.js'
@@ -62,6 +63,7 @@ const BOOTSTRAP_TARGET = 4
 export class FullNode extends NodeImpl implements PeerNode {
   readonly peerStore: PeerStore
   readonly filters: NodeFilters
+  readonly ipns: Ipns
   readonly #core: Core<FullCore>
   readonly #host: Host
   readonly #relays: Relays
@@ -77,6 +79,10 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#host = host
     this.#relays = new Relays(core)
     this.peerStore = new PeerStoreImpl({ core, touch: () => this.engine.touch() })
+    this.ipns = new IpnsImpl(() => {
+      this.check()
+      return core
+    }, privateKey)
     this.filters = filtersOf(core, (act) => {
       this.check()
       act()

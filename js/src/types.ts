@@ -3,6 +3,7 @@
 import type { AbortOptions } from './abort.js'
 import type { PeerStoreError, PolypeerError } from './errors.js'
 import type { TypedEventTarget } from './events.js'
+import type { Ipns } from './ipns.js'
 import type { Limiting, LimitingOptions } from './limits.js'
 import type { AddressOptions, AutonatOptions, OwnAddress, Reachability, ReachEvents } from './reach.js'
 import type { RelayEvents, RelayLimit, RelayServiceOptions, RelayStats } from './relay.js'
@@ -202,6 +203,8 @@ export interface NodeEvents extends ReachEvents, RelayEvents, WebRtcEvents {
 export interface PeerNode extends MiniNode, Limiting {
   /** What is known of peers. */
   readonly peerStore: PeerStore
+  /** Names that point to what changes. */
+  readonly ipns: Ipns
   /** The peers that are kept, connected or not. */
   readonly kept: readonly PeerId[]
 

@@ -16,6 +16,8 @@ mod memory;
 mod platform;
 pub mod records;
 mod resolve;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod service;
 pub mod store;
 mod tcp;

@@ -42,7 +42,7 @@ pub struct RecordStoreError(pub String);
 pub type Stored<T> = BoxFuture<'static, Result<T, RecordStoreError>>;
 
 /// Where records and providers are kept behind a node's memory: a database, object
-/// storage. Bounded ([`RecordLimits`]), after [`RecordStore::tidy`] at the latest_entries.
+/// storage. Bounded ([`RecordLimits`]), after [`RecordStore::tidy`] at the latest.
 ///
 /// The feature `conformance` has a suite, `conformance::check`, that every store passes.
 pub trait RecordStore: Send + Sync {

@@ -12,7 +12,14 @@ import { newCertificate } from '../host/webrtc/node-direct.js'
 import type { FullNodeOptions, PeerNode } from '../types.js'
 
 export * from '../index.js'
+export type * from '../ipns.js'
 export { fileKeyStore } from '../keys/file.js'
+export {
+  type DelegatedRouting,
+  type DelegatedRoutingOptions,
+  delegatedRouting,
+} from '../routing/delegated.js'
+export * from '../routing/types.js'
 export type * from '../service/types.js'
 export { filePeerStore } from '../store/file.js'
 export { indexedDbPeerStore } from '../store/indexeddb.js'

@@ -12,6 +12,13 @@ import type { FullNodeOptions, PeerNode, WasmSource } from '../types.js'
 
 export { lendWebRTC, webRtcPort } from '../host/webrtc/lend.js'
 export * from '../index.js'
+export type * from '../ipns.js'
+export {
+  type DelegatedRouting,
+  type DelegatedRoutingOptions,
+  delegatedRouting,
+} from '../routing/delegated.js'
+export * from '../routing/types.js'
 export type * from '../service/types.js'
 export { indexedDbPeerStore } from '../store/indexeddb.js'
 export type * from '../store/types.js'

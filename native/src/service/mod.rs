@@ -3,3 +3,4 @@
 pub mod echo;
 pub mod perf;
 pub mod room;
+pub mod routing;
