@@ -327,7 +327,7 @@ export class FullNode extends NodeImpl implements PeerNode {
     if (address === WEBRTC) {
       this.#rtc.listen()
     } else if (isDirect(address)) {
-      return this.listens(this.#rtc.listenDirect(address))
+      return this.listens(this.#rtc.listenDirect(address, (link) => this.accept(link)))
     } else if (isCircuit(address)) {
       this.#relays.listen(address)
     } else {

@@ -17,7 +17,7 @@ import {
   OFFER,
   type Rtc,
 } from './host/webrtc/rtc.js'
-import type { Host, Listening } from './host.js'
+import type { Host, Link, Listening } from './host.js'
 
 import type { Connection, PeerId } from './types.js'
 
@@ -125,12 +125,12 @@ export class WebRtc {
     this.#core.raw.listen_on_webrtc(now())
   }
 
-  /** Listens on an address of WebRTC direct. */
-  listenDirect(address: string): Promise<Listening> {
+  /** Listens on an address of WebRTC direct; `take` gets each link. */
+  listenDirect(address: string, take: (link: Link) => void): Promise<Listening> {
     const { raw } = this.#core
     const accept = ({ link, client, server }: Direct): void => {
       const accepted = (): number => raw.accepted_direct(now(), link.remote, client, server)
-      this.#engine.accept(Object.assign(link, { accepted }))
+      take(Object.assign(link, { accepted }))
     }
     const opening = this.#direct.listen?.(address, accept)
     return opening ?? Promise.reject(new UnsupportedError(`a page cannot listen on ${address}`))

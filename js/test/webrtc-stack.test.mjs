@@ -6,6 +6,7 @@ import { describe, it } from 'node:test'
 import { DirectListener } from '../dist/host/webrtc/node-listener.js'
 import { SessionLink } from '../dist/host/webrtc/node-session.js'
 import { Stack } from '../dist/host/webrtc/node-stack.js'
+import { localAddress, openSocket } from '../dist/host/webrtc/node-udp.js'
 
 /** The check of a dialer of version 2, and the beginning of DTLS. */
 const check = await readFile(new URL('../../crate/webrtc/tests/vectors/request-v2.bin', import.meta.url))
@@ -91,6 +92,22 @@ describe('a listener on WebRTC direct', { timeout: 60_000 }, () => {
     assert.equal(socket.sent.length, 1)
     await listener.close()
   })
+})
+
+describe('the own end of a session', { timeout: 60_000 }, () => {
+  for (const [bound, own] of [
+    ['127.0.0.1', '/ip4/127.0.0.1'],
+    ['0.0.0.0', '/ip4/127.0.0.1'],
+    ['::', '/ip6/::1'],
+  ]) {
+    it(`is told for ${bound}`, async () => {
+      const socket = await openSocket(bound, 0)
+      const { port } = socket.address()
+      const remote = { address: bound === '::' ? '::1' : '127.0.0.1', port: 9 }
+      assert.equal(await localAddress(socket, remote), `${own}/udp/${port}/webrtc-direct`)
+      socket.close()
+    })
+  }
 })
 
 describe('a stack that breaks', { timeout: 60_000 }, () => {

@@ -3,7 +3,6 @@
  * when it is first used, the sockets are Node's.
  */
 
-import type { Socket } from 'node:dgram'
 import { ListenError, TransportError, UnsupportedError } from '../../errors.js'
 import type { Listening } from '../../host.js'
 import { reachable } from '../node-interfaces.js'
@@ -11,7 +10,7 @@ import { type DirectAddress, directAddress } from './direct.js'
 import { DirectListener } from './node-listener.js'
 import { SessionLink } from './node-session.js'
 import { Stack } from './node-stack.js'
-import { directMultiaddr, hasRoom, openSocket, socketText } from './node-udp.js'
+import { connectSocket, directMultiaddr, hasRoom, openSocket, socketText } from './node-udp.js'
 import type { CertificateOptions, Direct, DirectRtc } from './rtc.js'
 
 /**
@@ -94,7 +93,7 @@ async function dial(
   signal.throwIfAborted()
   const socket = await openSocket(host)
   try {
-    await connect(socket, host, port)
+    await connectSocket(socket, host, port)
     const number = stack.dial(version, certificate, socketText(host, port))
     const path = {
       send: (datagram: Uint8Array) => {
@@ -115,13 +114,6 @@ async function dial(
     socket.close()
     throw new TransportError(`${address}: ${(error as Error).message}`, { cause: error })
   }
-}
-
-function connect(socket: Socket, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // Without a callback for it, Node would tell a failure as an event.
-    socket.connect(port, host, (error?: Error) => (error === undefined ? resolve() : reject(error)))
-  })
 }
 
 /** A new certificate for {@link NodeDirect}, in PEM. */

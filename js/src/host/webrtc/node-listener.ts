@@ -4,7 +4,7 @@ import type { RemoteInfo, Socket } from 'node:dgram'
 import { TimeoutError, TransportError } from '../../errors.js'
 import { MAX_DATAGRAM_BYTES, SessionLink } from './node-session.js'
 import type { Stack } from './node-stack.js'
-import { directMultiaddr, hasRoom, socketText } from './node-udp.js'
+import { directMultiaddr, hasRoom, localAddress, socketText } from './node-udp.js'
 import type { Direct } from './rtc.js'
 
 /**
@@ -114,6 +114,7 @@ export class DirectListener {
     const late = setTimeout(() => link.giveUp(new TimeoutError(`${remote} takes too long`)), HANDSHAKE_MS)
     try {
       const direct = await link.opened()
+      link.local = await localAddress(this.#socket, from)
       this.#handshakes.delete(link)
       this.#accept(direct)
     } catch {

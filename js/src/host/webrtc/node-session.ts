@@ -20,6 +20,8 @@ export interface Path {
 /** A session, from its first datagram to its end. */
 export class SessionLink implements Link {
   readonly remote: string
+  /** Our end, once a listener knows it. */
+  local: string | undefined
   readonly #stack: Stack
   readonly #session: number
   readonly #path: Path

@@ -50,3 +50,34 @@ export async function openSocket(host: string, port?: number): Promise<Socket> {
 
 /** Whether `socket` takes one more datagram. */
 export const hasRoom = (socket: Socket): boolean => socket.getSendQueueSize() < MAX_QUEUED_BYTES
+
+/** Connects `socket` to whom it alone speaks to. */
+export function connectSocket(socket: Socket, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // Without a callback for it, Node would tell a failure as an event.
+    socket.connect(port, host, (error?: Error) => (error === undefined ? resolve() : reject(error)))
+  })
+}
+
+/**
+ * Where `socket` is for `remote`: in place of a wildcard the address that the system
+ * sends from to there, if it says so.
+ */
+export async function localAddress(
+  socket: Socket,
+  remote: { readonly address: string; readonly port: number },
+): Promise<string | undefined> {
+  const { address, port } = socket.address()
+  if (address !== '0.0.0.0' && address !== '::') return directMultiaddr(address, port)
+  let probe: Socket | undefined
+  try {
+    probe = await openSocket(remote.address)
+    // Connecting a datagram socket sends nothing.
+    await connectSocket(probe, remote.address, remote.port)
+    return directMultiaddr(probe.address().address, port)
+  } catch {
+    return undefined
+  } finally {
+    probe?.close()
+  }
+}
