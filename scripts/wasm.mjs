@@ -45,11 +45,7 @@ export async function buildWasi({ crate, out, name }) {
   await run(
     toolchain.cargo,
     ['build', '--locked', '-p', crate, '--lib', '--target', WASI, '--profile', 'rtc'],
-    {
-      // Node has had SIMD since version 16.
-      env: { ...toolchain.env, ...quiet(WASI, '-Ctarget-feature=+simd128') },
-      title: `cargo build -p ${crate} --target ${WASI}`,
-    },
+    { env: { ...toolchain.env, ...quiet(WASI) }, title: `cargo build -p ${crate} --target ${WASI}` },
   )
   mkdirSync(out, { recursive: true })
   const module = join(out, `${name}.wasm`)
@@ -70,10 +66,10 @@ async function optimise(module, how) {
 // A panic stops the module either way; where it was and the values beside it are
 // 6% of its bytes. Stable compilers take these flags when told so. Paths of the
 // machine that built it do not get into the module either.
-const quiet = (target, more = '') => ({
+const quiet = (target) => ({
   RUSTC_BOOTSTRAP: '1',
   [`CARGO_TARGET_${target.toUpperCase().replaceAll('-', '_')}_RUSTFLAGS`]:
-    `-Zlocation-detail=none -Zfmt-debug=none ${more}`.trim(),
+    '-Zlocation-detail=none -Zfmt-debug=none',
 })
 
 // A body that is repeated less compresses better.
