@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +110,69 @@ async fn a_client_finds_a_peer_and_reaches_it_by_what_it_found() {
     };
     let contact = tokio::time::timeout(LIMIT, find).await.unwrap();
     client.dial_peer(Some(wanted), contact.addresses).await.unwrap();
+}
+
+/// `polypeer serve` in a process of its own, ended when dropped.
+struct Program(std::process::Child, String);
+
+impl Program {
+    fn start(home: &std::path::Path, arguments: &[&str]) -> Self {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_polypeer"));
+        command.args(["--json", "serve", "--no-store", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+        command.args(arguments).env("HOME", home).env_remove("POLYPEER_KEY");
+        command.env_remove("XDG_CONFIG_HOME").stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next().expect("the server does not start").unwrap();
+        let listening: serde_json::Value = serde_json::from_str(&first).unwrap();
+        let address = listening["addresses"][0].as_str().unwrap().to_owned();
+        // Whatever else it prints must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child, address)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn servers_keep_what_clients_put_and_tell_others() {
+    let homes: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+    let first = Program::start(homes[0].path(), &[]);
+    let begin = ["--bootstrap", &first.1];
+    let others: Vec<_> =
+        homes[1..].iter().map(|home| Program::start(home.path(), &begin)).collect();
+    // One that takes part in another DHT, and knows the same peers.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let apart = ["--dht", "/apart/kad/1.0.0", "--bootstrap", &first.1];
+    let apart = Program::start(elsewhere.path(), &apart);
+
+    let host = host();
+    let writer = start(&host, 60, Some(kad::Config::default()));
+    writer.dial(address(&others[1].1)).await.unwrap();
+    all_met(&writer, 4).await;
+    let pair = Keypair::generate_ed25519(&mut Rng::from_number(98));
+    let key = [b"/pk/", pair.peer_id().as_bytes()].concat();
+    let value = pair.public().to_protobuf();
+    let (_, summary) = run(writer.dht().put(&key, &value).await.unwrap()).await;
+    assert_eq!(summary.successes, 4, "all servers of this DHT, and nobody else");
+    run(writer.dht().provide(b"some multihash").await.unwrap()).await;
+    drop(apart);
+
+    let reader = start(&host, 61, Some(kad::Config::default()));
+    reader.dial(address(&others[0].1)).await.unwrap();
+    all_met(&reader, 4).await;
+    let (events, _) = run(reader.dht().get(&key, 3).await.unwrap()).await;
+    let found = |event: &QueryEvent| matches!(event, QueryEvent::Value(one) if one.value == value);
+    assert!(events.iter().any(found), "{events:?}");
+    let (events, _) = run(reader.dht().find_providers(b"some multihash", 1).await.unwrap()).await;
+    let provider = |event: &QueryEvent| matches!(event, QueryEvent::Provider(one) if one.peer == *writer.peer_id());
+    assert!(events.iter().any(provider), "{events:?}");
 }
 
 #[tokio::test]

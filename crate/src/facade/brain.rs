@@ -76,7 +76,13 @@ impl Brain {
         commands: mpsc::UnboundedReceiver<Command>,
         commands_sender: mpsc::UnboundedSender<Command>,
     ) -> Self {
-        let node = Node::new(config, Rng::from_seed(platform.seed()));
+        #[cfg_attr(not(feature = "kad"), expect(unused_mut))]
+        let mut node = Node::new(config, Rng::from_seed(platform.seed()));
+        #[cfg(feature = "kad")]
+        {
+            let platform = platform.clone();
+            node.set_dialable(Box::new(move |address| platform.can_dial(address)));
+        }
         let (news_sender, news) = mpsc::channel(MAX_NEWS);
         let (opened_sender, opened) = mpsc::unbounded();
         Self {

@@ -67,7 +67,7 @@ pub use limiting::Filters;
 pub use naming::{Publish, PublishError, Published};
 pub use platform::{BoxFuture, Io, Link, Listener, MaybeSend, Platform, TransportError};
 #[cfg(feature = "kad")]
-pub use routing::{Dht, DhtError, Query};
+pub use routing::{Dht, DhtError, Query, Status};
 #[cfg(feature = "service")]
 pub use serving::{ServiceHandle, ServiceSendError};
 #[cfg(feature = "store")]

@@ -10,7 +10,7 @@ use futures::channel::mpsc;
 use crate::Instant;
 use crate::identity::PeerId;
 use crate::node::Event;
-use crate::protocols::kad::{QueryError, QueryEvent, QueryId, Validator};
+use crate::protocols::kad::{Mode, QueryError, QueryEvent, QueryId, Validator};
 
 use super::brain::Brain;
 use super::commands::Command;
@@ -32,6 +32,20 @@ pub enum DhtError {
     /// The node has ended.
     #[error(transparent)]
     Closed(#[from] NodeClosed),
+}
+
+/// How a node takes part in a DHT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether it answers others.
+    pub server: bool,
+    /// Peers in its table.
+    pub peers: usize,
+    /// Peers that the network seems to have, once known.
+    pub network: Option<u64>,
+    /// Records, and keys with providers, that it keeps for others.
+    pub kept: (usize, usize),
 }
 
 /// A query under way: a stream of what it finds, which ends after
@@ -125,6 +139,49 @@ impl Dht {
     pub async fn get(&self, key: &[u8], quorum: usize) -> Result<Query, DhtError> {
         let key = key.to_vec();
         self.begin(move |node, now| node.get_value(now, &key, quorum)).await
+    }
+
+    /// Provides a key, or puts its value, no more: others forget it with its time.
+    ///
+    /// # Errors
+    /// [`NodeClosed`]
+    pub async fn withdraw(&self, key: &[u8]) -> Result<(), NodeClosed> {
+        let key = key.to_vec();
+        self.node.with(move |node, _| node.withdraw(&key)).await
+    }
+
+    /// Has the node play another part than
+    /// [`Config::mode`](crate::protocols::kad::Config::mode) said.
+    ///
+    /// # Errors
+    /// [`NodeClosed`]
+    pub async fn set_mode(&self, mode: Mode) -> Result<(), NodeClosed> {
+        self.node.with(move |node, now| node.set_dht_mode(now, mode)).await
+    }
+
+    /// Looks around in all parts of the key space now, which the node does by itself
+    /// from time to time.
+    ///
+    /// # Errors
+    /// [`NodeClosed`]
+    pub async fn bootstrap(&self) -> Result<(), NodeClosed> {
+        self.node.with(|node, now| node.bootstrap_dht(now)).await
+    }
+
+    /// How the node takes part; `None` if it does not.
+    ///
+    /// # Errors
+    /// [`NodeClosed`]
+    pub async fn status(&self) -> Result<Option<Status>, NodeClosed> {
+        let status = |node: &mut crate::node::Node, _| {
+            node.dht().map(|kad| Status {
+                server: kad.is_server(),
+                peers: kad.table().len(),
+                network: kad.network_size(),
+                kept: kad.store().len(),
+            })
+        };
+        self.node.with(status).await
     }
 
     /// Has records of `/namespace/…` judged by `validator` from now on.

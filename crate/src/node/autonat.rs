@@ -123,5 +123,7 @@ impl Node {
         }
         self.emit(Event::Reachability { address, reachability });
         self.addresses_changed(now);
+        #[cfg(feature = "kad")]
+        self.dht_reachability(now);
     }
 }

@@ -6,7 +6,9 @@ use crate::collections::LongMap;
 use crate::connection::Framing;
 use crate::identity::PeerId;
 use crate::negotiate::Name;
-use crate::protocols::kad::{Kademlia, Order, QueryError, QueryId, Record, Validator};
+use crate::protocols::kad::{
+    Dialable, Kademlia, Mode, Order, QueryError, QueryId, Record, Validator,
+};
 use crate::protocols::{Action, Input, Local, Protocol};
 use crate::records::{Entry, Place};
 use crate::swarm::DialOptions;
@@ -74,6 +76,57 @@ impl Node {
         }
     }
 
+    /// Takes part in a DHT from now on, with the peers that are connected already;
+    /// `false` if the node takes part in one.
+    pub fn join_dht(&mut self, now: Instant, config: crate::protocols::kad::Config) -> bool {
+        if self.routing.kad.is_some() {
+            return false;
+        }
+        let mut kad = Box::new(Kademlia::new(config, self.peer_id()));
+        kad.handle(now, &self.local, Input::LocalChanged);
+        kad.set_reachable(self.can_be_dialed());
+        for (connection, link) in self.links.iter() {
+            let Some(peer) = &link.peer else { continue };
+            let (connection, direction, remote) = (*connection, link.direction, &link.remote);
+            let input = Input::Connected { connection, peer, direction, remote };
+            kad.handle(now, &self.local, input);
+            self.routing.identified.push(connection);
+        }
+        let serves = kad.is_server();
+        self.routing.kad = Some(kad);
+        if serves {
+            self.dht_serves(now);
+        }
+        self.settle_identified(now);
+        true
+    }
+
+    /// Has the node play another part in the DHT than [`Config::kad`] said.
+    pub fn set_dht_mode(&mut self, now: Instant, mode: Mode) {
+        let reachable = self.can_be_dialed();
+        let kad = self.routing.kad.as_mut();
+        if kad.is_some_and(|kad| kad.set_mode(mode, reachable)) {
+            self.dht_serves(now);
+        }
+    }
+
+    /// Of what the DHT tells of others, only addresses that the host can dial are kept
+    /// and tried.
+    pub fn set_dialable(&mut self, dialable: Dialable) {
+        if let Some(kad) = &mut self.routing.kad {
+            kad.set_dialable(dialable);
+        }
+    }
+
+    /// Looks around in all parts of the key space now, which the node does every
+    /// [`Config::refresh`](crate::protocols::kad::Config::refresh) by itself.
+    pub fn bootstrap_dht(&mut self, now: Instant) {
+        if let Some(kad) = &mut self.routing.kad {
+            kad.bootstrap(now);
+        }
+        self.turn_dht(now);
+    }
+
     /// Looks for the peers that are nearest to a key. [`Event::Dht`] tells of the way,
     /// and at its end who they are.
     ///
@@ -91,7 +144,8 @@ impl Node {
         self.query(now, |kad, id| kad.find_peer(now, id, peer))
     }
 
-    /// Tells those who are nearest to a key (a multihash) that we provide it.
+    /// Tells those who are nearest to a key (a multihash) that we provide it, and does so
+    /// again every 22 hours until [`Node::withdraw`].
     ///
     /// # Errors
     /// [`QueryError`]: too many are under way, or there is no DHT.
@@ -112,7 +166,8 @@ impl Node {
         self.query(now, |kad, id| kad.find_providers(now, id, (key.to_vec(), enough)))
     }
 
-    /// Has a value kept by those who are nearest to its key.
+    /// Has a value kept by those who are nearest to its key, and again every 22 hours, or
+    /// the better one that is there then, until [`Node::withdraw`].
     ///
     /// # Errors
     /// [`QueryError`]: it is not good, too many are under way, or there is no DHT.
@@ -139,6 +194,13 @@ impl Node {
         quorum: usize,
     ) -> Result<QueryId, QueryError> {
         self.query(now, |kad, id| kad.get(now, id, (key.to_vec(), quorum)))
+    }
+
+    /// Provides a key, or puts its value, no more: others forget it with its time.
+    pub fn withdraw(&mut self, key: &[u8]) {
+        if let Some(kad) = &mut self.routing.kad {
+            kad.withdraw(key);
+        }
     }
 
     /// Gives a query up; nothing more is said of it.
@@ -184,6 +246,35 @@ impl Node {
         self.turn_dht(now);
     }
 
+    fn can_be_dialed(&self) -> bool {
+        #[cfg(feature = "autonat")]
+        return self.reachability() == crate::swarm::addresses::Reachability::Public;
+        #[cfg(not(feature = "autonat"))]
+        return false;
+    }
+
+    /// Others can dial us now, or cannot any more.
+    #[cfg(feature = "autonat")]
+    pub(super) fn dht_reachability(&mut self, now: Instant) {
+        let reachable = self.can_be_dialed();
+        let kad = self.routing.kad.as_mut();
+        if kad.is_some_and(|kad| kad.set_reachable(reachable)) {
+            self.dht_serves(now);
+        }
+    }
+
+    /// The DHT answers others now, or does not any more.
+    fn dht_serves(&mut self, now: Instant) {
+        let Some(kad) = &self.routing.kad else { return };
+        if kad.is_server() {
+            self.register(ProtocolId::Routing);
+        } else {
+            let name = kad.name().clone();
+            std::sync::Arc::make_mut(&mut self.handlers).remove(&name);
+        }
+        self.protocols_changed(now);
+    }
+
     fn query(
         &mut self,
         now: Instant,
@@ -198,7 +289,7 @@ impl Node {
     /// Lets the DHT go on, and carries out what it wants.
     pub(super) fn turn_dht(&mut self, now: Instant) {
         if let Some(kad) = &mut self.routing.kad {
-            kad.advance(now, &self.local);
+            kad.advance(now);
         }
         self.drain(ProtocolId::Routing);
         self.settle_dht(now);

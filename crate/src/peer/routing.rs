@@ -1,7 +1,7 @@
 //! Queries of the DHT; see [`Node`](crate::node::Node) for each.
 
 use crate::identity::PeerId;
-use crate::protocols::kad::{QueryError, QueryId, Validator};
+use crate::protocols::kad::{Config, Dialable, Mode, QueryError, QueryId, Validator};
 use crate::records::{Entry, Place};
 use crate::time::Instant;
 
@@ -86,6 +86,35 @@ impl Peer {
     /// Gives a query up; nothing more is said of it.
     pub fn cancel_query(&mut self, now: Instant, query: QueryId) {
         self.node.cancel_query(now, query);
+        self.settle(now);
+    }
+
+    /// Provides a key, or puts its value, no more.
+    pub fn withdraw(&mut self, key: &[u8]) {
+        self.node.withdraw(key);
+    }
+
+    /// Takes part in a DHT from now on.
+    pub fn join_dht(&mut self, now: Instant, config: Config) -> bool {
+        let joined = self.node.join_dht(now, config);
+        self.settle(now);
+        joined
+    }
+
+    /// Has the node play another part.
+    pub fn set_dht_mode(&mut self, now: Instant, mode: Mode) {
+        self.node.set_dht_mode(now, mode);
+        self.settle(now);
+    }
+
+    /// Only addresses that the host can dial are kept and tried.
+    pub fn set_dialable(&mut self, dialable: Dialable) {
+        self.node.set_dialable(dialable);
+    }
+
+    /// Looks around in all parts of the key space now.
+    pub fn bootstrap_dht(&mut self, now: Instant) {
+        self.node.bootstrap_dht(now);
         self.settle(now);
     }
 

@@ -14,7 +14,7 @@ const DAY: u64 = 86_400;
 const MAX_TEXT: usize = 64;
 
 /// Writes a time since 1970; after the year 9999 the end of that year.
-pub(super) fn write(time: Duration) -> String {
+pub(crate) fn write(time: Duration) -> String {
     let (seconds, nanos) = match time.as_secs() {
         seconds @ 0..=LAST => (seconds, time.subsec_nanos()),
         _ => (LAST, 999_999_999),

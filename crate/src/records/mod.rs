@@ -14,8 +14,8 @@
 
 #[cfg(feature = "ipns")]
 mod cbor;
-#[cfg(feature = "ipns")]
-mod date;
+#[cfg_attr(not(feature = "ipns"), expect(dead_code, reason = "IPNS alone reads dates"))]
+pub(crate) mod date;
 #[cfg(feature = "ipns")]
 mod namespace;
 mod public_key;

@@ -20,6 +20,8 @@
 //! assert_eq!(world.peer(bob).node().peers().count(), 1);
 //! ```
 
+#[cfg(feature = "kad")]
+pub mod dht;
 #[cfg(feature = "store")]
 mod disk;
 mod happening;

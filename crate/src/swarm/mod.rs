@@ -25,7 +25,7 @@ pub(crate) mod paths;
 #[cfg(not(feature = "dialing"))]
 mod plain;
 #[cfg(feature = "dialing")]
-mod rank;
+pub(crate) mod rank;
 #[cfg(feature = "store")]
 pub mod store;
 #[cfg(feature = "webrtc")]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use polypeer::address::Multiaddr;
 use polypeer::discovery::mdns::ServiceName;
+use polypeer::protocols::kad::OWN_NAME;
 
 /// Exit codes, as `--help` tells them.
 const EXIT_CODES: &str = "\
@@ -32,7 +33,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run a server: circuit relay, AutoNAT, ping, identify, echo and the demo's chat
+    /// Run a server: circuit relay, AutoNAT, DHT, ping, identify, echo and the demo's chat
     /// room.
     ///
     /// Without --listen it listens on all interfaces, IPv4 and IPv6: on port 4001
@@ -204,6 +205,16 @@ pub(super) struct Serve {
     #[arg(long)]
     pub(super) no_autonat: bool,
 
+    /// Take part in the DHT of this name, with all peers of the same name that are met:
+    /// a network of one's own. /ipfs/kad/1.0.0 is the public one, in which only those
+    /// serve that can be dialed by everyone; --public-bootstrap leads into it.
+    #[arg(long, value_name = "NAME", default_value = OWN_NAME, value_parser = protocol)]
+    pub(super) dht: String,
+
+    /// Take part in no DHT.
+    #[arg(long)]
+    pub(super) no_dht: bool,
+
     /// Print what the server does and holds so often.
     #[arg(long, value_name = "SECONDS", value_parser = interval)]
     pub(super) stats: Option<Duration>,
@@ -286,6 +297,10 @@ fn address(text: &str) -> Result<Multiaddr, String> {
         let before = text.get(..error.offset).unwrap_or(text).chars().count();
         format!("{}\n  {text}\n  {:before$}^", error.kind, "")
     })
+}
+
+fn protocol(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("it begins with a /".to_owned()) }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

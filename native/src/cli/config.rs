@@ -13,6 +13,7 @@ use polypeer::swarm::meter::{Of, Rates};
 use serde::{Deserialize, Deserializer};
 
 use super::args::{Serve, bytes};
+use super::dht::Dht;
 use super::relay::Relay;
 
 /// Why a configuration cannot be used.
@@ -42,6 +43,7 @@ pub(super) struct File {
     bandwidth: Bandwidth,
     addresses: Addresses,
     relay: Relay,
+    dht: Dht,
 }
 
 /// An amount of bytes: a number, or text such as `"512M"`.
@@ -64,7 +66,7 @@ impl<'de> Deserialize<'de> for Amount {
 }
 
 impl Amount {
-    fn size(self) -> usize {
+    pub(super) fn size(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
@@ -197,6 +199,9 @@ impl File {
         self.filters.apply(config)?;
         self.addresses.apply(config)?;
         self.bandwidth.apply(config)?;
+        if let Some(kad) = &mut config.kad {
+            self.dht.apply(kad);
+        }
         match &mut config.relay.service {
             Some(service) => self.relay.apply(service),
             None => Ok(()),

@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod config;
+mod dht;
 mod key;
 mod neighbours;
 mod output;

@@ -26,7 +26,7 @@ use super::args::Serve;
 use super::config::ConfigError;
 use super::output::Output;
 use super::reload::Hangup;
-use super::{Failure, config, key, neighbours, reach, reload, stats};
+use super::{Failure, config, dht, key, neighbours, reach, reload, stats};
 
 /// Where a server listens if it is not told: on all interfaces, at fixed ports.
 const DEFAULT_LISTEN: [&str; 6] = [
@@ -135,6 +135,7 @@ fn configured(arguments: &Serve, keypair: Keypair) -> Result<Config, ConfigError
         config.relay.service = Some(ServiceConfig::default());
     }
     config.autonat.server = (!arguments.no_autonat).then(autonat::ServerConfig::default);
+    config.kad = (!arguments.no_dht).then(|| dht::config(&arguments.dht));
     config::apply(arguments, &mut config)?;
     Ok(config)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use polypeer::facade::Node;
+use polypeer::facade::{Node, Status};
 use polypeer::node::{ScopeUse, Stats};
 use polypeer::protocols::relay::RelayStats;
 use polypeer::swarm::meter::Traffic;
@@ -20,7 +20,9 @@ pub(super) async fn print(node: Node, interval: Duration, output: Output) {
         ticks.tick().await;
         let Ok(stats) = node.stats().await else { return };
         let relay = node.relay_stats().await.unwrap_or_default();
-        output.print(value(&stats, &relay), || format!("{stats}\n{}", said(&relay)));
+        let dht = node.dht().status().await.ok().flatten();
+        let value = value(&stats, &relay, dht.as_ref());
+        output.print(value, || format!("{stats}\n{}{}", said(&relay), dht_said(dht.as_ref())));
     }
 }
 
@@ -34,6 +36,15 @@ fn said(relay: &RelayStats) -> String {
         line.push_str(&format!("; {count} refused: {}", rule.name()));
     }
     line
+}
+
+/// How the server takes part in a DHT, in a line of its own; nothing if it does not.
+fn dht_said(dht: Option<&Status>) -> String {
+    let Some(Status { server, peers, kept: (records, provided), .. }) = dht else {
+        return String::new();
+    };
+    let part = if *server { "server" } else { "client" };
+    format!("\ndht          {part}, {peers} peers, {records} records, {provided} keys provided")
 }
 
 fn relayed(relay: &RelayStats) -> Value {
@@ -51,7 +62,7 @@ fn relayed(relay: &RelayStats) -> Value {
     })
 }
 
-fn value(stats: &Stats, relay: &RelayStats) -> Value {
+fn value(stats: &Stats, relay: &RelayStats, dht: Option<&Status>) -> Value {
     let protocols = stats.protocols.iter().map(|protocol| {
         let traffic = traffic(&protocol.traffic);
         let (streams_in, streams_out) = (protocol.streams_in, protocol.streams_out);
@@ -83,6 +94,10 @@ fn value(stats: &Stats, relay: &RelayStats) -> Value {
             "addressFull": refused.address_full, "tooFast": refused.too_fast,
         },
         "relay": relayed(relay),
+        "dht": dht.map(|dht| json!({
+            "server": dht.server, "peers": dht.peers, "network": dht.network,
+            "records": dht.kept.0, "provided": dht.kept.1,
+        })),
         "protocols": protocols.collect::<Vec<_>>(),
         "scopes": scopes.collect::<Vec<_>>(),
     })

@@ -3,22 +3,25 @@
 use crate::connection::{Framing, StreamId};
 use crate::identity::PeerId;
 use crate::node::ConnectionId;
-use crate::protocols::{Action, Local};
+use crate::protocols::Action;
+use crate::swarm::rank::{is_dialable, is_private};
 use crate::time::Instant;
 
 use super::key::Key;
 use super::lookup::Lookup;
-use super::message::{Answer, Contact, Link, MAX_MESSAGE, Record, Request};
+use super::message::{Contact, MAX_MESSAGE, Request};
 use super::query::{Goal, Query, QueryEvent, QueryId};
 use super::{Kademlia, Order, QueryError, config::MAX_QUERIES};
 
 /// One peer that was asked, until it answers.
 pub(super) struct Ask {
     /// None: we only want to know whether it is there.
-    query: Option<QueryId>,
-    peer: PeerId,
-    request: Request,
+    pub(super) query: Option<QueryId>,
+    pub(super) peer: PeerId,
+    pub(super) request: Request,
     deadline: Instant,
+    /// When it is given up, unless that is its deadline already.
+    last: Option<Instant>,
     /// The stream, once there is one.
     stream: Option<(ConnectionId, StreamId)>,
 }
@@ -45,7 +48,9 @@ impl Kademlia {
             lookup: Lookup::new(self.config.lookup.clone(), target, me, &seeds),
             deadline: now + self.config.query_timeout,
             addresses: Default::default(),
-            storing: None,
+            dials: 0,
+            searched: false,
+            storing: Default::default(),
             successes: 0,
             told: Default::default(),
             best: None,
@@ -58,57 +63,68 @@ impl Kademlia {
     }
 
     /// Asks whom the queries want to ask, and ends those that are done.
-    pub(crate) fn advance(&mut self, now: Instant, local: &Local) {
+    pub(crate) fn advance(&mut self, now: Instant) {
         let ids: Vec<QueryId> = self.queries.keys().copied().collect();
         for id in ids {
-            self.advance_one(now, id, local);
+            self.advance_one(now, id);
         }
     }
 
-    fn advance_one(&mut self, now: Instant, id: QueryId, local: &Local) {
+    fn advance_one(&mut self, now: Instant, id: QueryId) {
         loop {
             let Some(query) = self.queries.get_mut(&id) else { return };
             if let Some(peer) = query.lookup.next_peer() {
+                if !self.connected.contains_key(&peer) {
+                    if query.dials >= self.config.max_dials {
+                        query.lookup.skipped(&peer);
+                        continue;
+                    }
+                    query.dials += 1;
+                }
                 let addresses = query.addresses.get(&peer).cloned().unwrap_or_default();
                 let request = query.request();
                 self.ask(now, (Some(id), peer), request, addresses);
                 continue;
             }
-            if !query.lookup.is_done() {
+            if !query.lookup.is_done() || query.needs_the_late() {
                 return;
             }
-            match &query.storing {
-                Some(waiting) if waiting.is_empty() => return self.end(id, false),
-                Some(_) => return,
-                None => self.begin_storing(now, id, local),
+            if !query.searched {
+                self.searched(now, id);
+            } else if query.storing.is_empty() {
+                return self.end(id, false);
+            } else {
+                return;
             }
         }
     }
 
     /// The nearest are known: they get what they are to keep, if anything.
-    fn begin_storing(&mut self, now: Instant, id: QueryId, local: &Local) {
-        let me =
-            Contact { peer: self.me, addresses: local.addresses.clone(), link: Link::Connected };
+    fn searched(&mut self, now: Instant, id: QueryId) {
+        let (me, k) = (self.contact_of_me(), self.config.lookup.k);
         let Some(query) = self.queries.get_mut(&id) else { return };
-        let targets = match query.goal {
+        query.searched = true;
+        let closest = query.lookup.closest();
+        if query.lookup.ran_its_course() && closest.len() >= k {
+            self.census.take(query.lookup.target(), &closest);
+        }
+        let Some(request) = query.last_request(&me) else { return };
+        let targets: Vec<PeerId> = match query.goal {
             Goal::Value { .. } => {
-                let closest = query.lookup.closest();
-                let me = self.me;
-                let lacks = |peer: &&PeerId| !query.agree.contains(peer);
-                let near = closest.iter().filter(lacks).copied();
-                near.chain(query.outdated.iter().copied().filter(|peer| *peer != me)).collect()
+                let lacks = |peer: &PeerId| !query.agree.contains(peer) && *peer != me.peer;
+                let outdated =
+                    query.outdated.iter().copied().filter(|peer| !closest.contains(peer));
+                closest.iter().copied().chain(outdated).filter(lacks).collect()
             }
-            _ => query.lookup.closest(),
+            _ => closest.into_iter().filter(|peer| !query.told.contains(peer)).collect(),
         };
-        let request = query.last_request(&me);
-        let targets: Vec<PeerId> = if request.is_some() { targets } else { Vec::new() };
-        query.storing = Some(targets.iter().copied().collect());
-        if let Some(request) = request {
-            for peer in targets {
-                let addresses = self.queries.get(&id).and_then(|query| query.addresses.get(&peer));
-                let addresses = addresses.cloned().unwrap_or_default();
-                self.ask(now, (Some(id), peer), request.clone(), addresses);
-            }
+        for peer in &targets {
+            query.storing.insert(*peer);
+        }
+        for peer in targets {
+            let addresses = self.queries.get(&id).and_then(|query| query.addresses.get(&peer));
+            let addresses = addresses.cloned().unwrap_or_default();
+            self.ask(now, (Some(id), peer), request.clone(), addresses);
         }
     }
 
@@ -122,8 +138,10 @@ impl Kademlia {
     ) {
         self.next += 1;
         let number = self.next;
-        let deadline = now + self.config.request_timeout;
-        self.asks.insert(number, Ask { query, peer, request, deadline, stream: None });
+        let last = now + self.config.request_timeout;
+        let deadline = last.min(now + self.config.patience);
+        let ask = Ask { query, peer, request, deadline, last: Some(last), stream: None };
+        self.asks.insert(number, ask);
         self.deadlines.insert((deadline, number));
         match self.connected.get(&peer).and_then(|links| links.first()) {
             Some(connection) => self.open(*connection, number),
@@ -134,7 +152,8 @@ impl Kademlia {
                     return;
                 }
                 let known = self.addresses.get(&peer).into_iter().flatten().cloned();
-                let addresses = addresses.into_iter().chain(known).collect();
+                let all = addresses.into_iter().chain(known);
+                let addresses = all.filter(|address| self.can_dial(address)).collect();
                 self.actions.push_back(Action::Kad(Order::Reach { peer, addresses }));
             }
         }
@@ -191,79 +210,6 @@ impl Kademlia {
         });
     }
 
-    /// A peer keeps what it was to keep.
-    fn kept(&mut self, ask: &Ask) {
-        if let Some(query) = ask.query.and_then(|id| self.queries.get_mut(&id))
-            && let Some(waiting) = &mut query.storing
-            && waiting.remove(&ask.peer)
-            && !matches!(query.goal, Goal::Value { .. })
-        {
-            query.successes += 1;
-        }
-    }
-
-    fn answered(&mut self, now: Instant, ask: &Ask, answer: Answer) {
-        let Some(id) = ask.query else { return };
-        let me = self.me;
-        let Some(query) = self.queries.get_mut(&id) else { return };
-        let heard = query.hear(&answer);
-        let new = query.lookup.answered(&ask.peer, heard);
-        let mut news = vec![QueryEvent::Answered { peer: ask.peer, new }];
-        let mut enough = false;
-        match &query.goal {
-            Goal::Peer(wanted) => {
-                let found = answer.closer.into_iter().find(|one| one.peer == *wanted);
-                if let Some(contact) = found.filter(|found| !found.addresses.is_empty())
-                    && query.told.insert(contact.peer)
-                {
-                    query.successes += 1;
-                    news.push(QueryEvent::Peer(contact));
-                    enough = true;
-                }
-            }
-            Goal::Providers { enough: wanted } => {
-                let wanted = *wanted;
-                for provider in answer.providers {
-                    if query.successes < wanted
-                        && provider.peer != me
-                        && query.told.insert(provider.peer)
-                    {
-                        query.successes += 1;
-                        news.push(QueryEvent::Provider(provider));
-                    }
-                }
-                enough = query.successes >= wanted;
-            }
-            Goal::Closest | Goal::Put(_) | Goal::Provide | Goal::Value { .. } => {}
-        }
-        if enough {
-            query.lookup.end();
-        }
-        for event in news {
-            self.tell(id, event);
-        }
-        if let Some(record) = answer.record {
-            self.found(now, id, ask.peer, record);
-        }
-    }
-
-    /// Somebody has a value, which may be us.
-    pub(super) fn found(&mut self, now: Instant, id: QueryId, from: PeerId, record: Record) {
-        let unix = self.unix_millis(now);
-        let Some(query) = self.queries.get_mut(&id) else { return };
-        let Goal::Value { quorum } = query.goal else { return };
-        if self.validators.validate(&record.key, &record.value, unix).is_err() {
-            return;
-        }
-        let event = weigh(query, &self.validators, from, record);
-        if query.agree.len() >= quorum {
-            query.lookup.end();
-        }
-        if let Some(event) = event {
-            self.tell(id, event);
-        }
-    }
-
     /// A peer did not answer, or nonsense.
     pub(super) fn failed(&mut self, now: Instant, number: u64) {
         self.settle(number, |kad, ask| {
@@ -274,11 +220,11 @@ impl Kademlia {
             if !kad.table.contains(&ask.peer) && !kad.connected.contains_key(&ask.peer) {
                 kad.addresses.remove(&ask.peer);
             }
-            let Some(query) = ask.query.and_then(|id| kad.queries.get_mut(&id)) else { return };
+            let Some(id) = ask.query else { return };
+            let Some(query) = kad.queries.get_mut(&id) else { return };
             query.lookup.failed(&ask.peer);
-            if let Some(waiting) = &mut query.storing {
-                waiting.remove(&ask.peer);
-            }
+            query.storing.remove(&ask.peer);
+            kad.tell(id, QueryEvent::Failed { peer: ask.peer });
         });
     }
 
@@ -332,9 +278,17 @@ impl Kademlia {
         while let Some((at, number)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now)
         {
             self.deadlines.remove(&(at, number));
-            if let Some(peer) = self.asks.get(&number).map(|ask| ask.peer) {
-                self.forget_reach(&peer, number);
+            let Some(ask) = self.asks.get_mut(&number) else { continue };
+            let peer = ask.peer;
+            if let Some(last) = ask.last.take().filter(|last| *last > now) {
+                ask.deadline = last;
+                self.deadlines.insert((last, number));
+                if let Some(query) = ask.query.and_then(|id| self.queries.get_mut(&id)) {
+                    query.lookup.late(&peer);
+                }
+                continue;
             }
+            self.forget_reach(&peer, number);
             self.failed(now, number);
         }
         let late = |query: &Query| query.deadline <= now;
@@ -345,37 +299,25 @@ impl Kademlia {
         }
     }
 
-    fn tell(&mut self, query: QueryId, event: QueryEvent) {
+    /// A contact that can be asked, with the addresses that can be dialed.
+    pub(super) fn askable(&self, mut contact: Contact) -> Option<Contact> {
+        contact.addresses.retain(|address| self.can_dial(address));
+        let known = |peer| self.connected.contains_key(peer) || self.addresses.contains_key(peer);
+        (!contact.addresses.is_empty() || known(&contact.peer)).then_some(contact)
+    }
+
+    /// Whether an address that somebody told of is of use.
+    fn can_dial(&self, address: &crate::Multiaddr) -> bool {
+        is_dialable(address)
+            && !address.is_relayed()
+            && (self.config.private || !is_private(address))
+            && self.dialable.as_ref().is_none_or(|dialable| dialable(address))
+    }
+
+    pub(super) fn tell(&mut self, query: QueryId, event: QueryEvent) {
         if self.queries.get(&query).is_some_and(|query| query.is_told) {
             let event = crate::node::Event::Dht { query, event };
             self.actions.push_back(Action::Emit(event));
-        }
-    }
-}
-
-/// Takes in a good value; the event, if it is better than those before.
-fn weigh(
-    query: &mut Query,
-    validators: &super::Validators,
-    from: PeerId,
-    record: Record,
-) -> Option<QueryEvent> {
-    match &query.best {
-        Some(best) if best.value == record.value => {
-            query.agree.push(from);
-            query.successes += 1;
-            None
-        }
-        Some(best) if !validators.is_better(&record.key, &record.value, &best.value) => {
-            query.outdated.push(from);
-            None
-        }
-        _ => {
-            query.outdated.append(&mut query.agree);
-            query.agree.push(from);
-            query.successes = 1;
-            query.best = Some(record.clone());
-            Some(QueryEvent::Value(record))
         }
     }
 }

@@ -58,6 +58,14 @@ impl Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Distance([u8; 32]);
 
+impl Distance {
+    /// As a part of the key space.
+    pub(super) fn fraction(&self) -> f64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h]) as f64 / u64::MAX as f64
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

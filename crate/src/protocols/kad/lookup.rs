@@ -40,8 +40,16 @@ impl Default for Config {
 enum State {
     Heard,
     Asked,
+    /// Asked, and slow: it may answer still, but nobody waits for it.
+    Late,
     Answered,
     Failed,
+}
+
+impl State {
+    fn counts(self) -> bool {
+        !matches!(self, Self::Late | Self::Failed)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -61,13 +69,13 @@ struct Path {
 impl Path {
     /// Whether the `k` nearest have answered, or nobody is left.
     fn is_done(&self, k: usize) -> bool {
-        let alive = self.candidates.values().filter(|one| one.state != State::Failed);
+        let alive = self.candidates.values().filter(|one| one.state.counts());
         alive.take(k).all(|one| one.state == State::Answered)
     }
 
     /// The nearest that was not asked, among the `k` nearest that are alive.
     fn next(&mut self, k: usize) -> Option<&mut Candidate> {
-        let alive = self.candidates.values_mut().filter(|one| one.state != State::Failed);
+        let alive = self.candidates.values_mut().filter(|one| one.state.counts());
         alive.take(k).find(|one| one.state == State::Heard)
     }
 
@@ -160,18 +168,44 @@ impl Lookup {
         self.settle(peer, State::Failed);
     }
 
+    /// A peer that was asked takes long: others are asked meanwhile, and the lookup may
+    /// end without it.
+    pub fn late(&mut self, peer: &PeerId) {
+        self.settle(peer, State::Late);
+    }
+
+    /// A peer that was to be asked is not: it does not count.
+    pub fn skipped(&mut self, peer: &PeerId) {
+        if self.settle(peer, State::Failed).is_some() {
+            self.asked -= 1;
+        }
+    }
+
     /// A peer that was asked gave its answer; the path and how far it is away.
     fn settle(&mut self, peer: &PeerId, state: State) -> Option<(usize, u32)> {
         let at = *self.owners.get(peer)?;
         let distance = self.target.distance(&Key::of_peer(peer));
         let path = self.paths.get_mut(at)?;
         let candidate = path.candidates.get_mut(&distance)?;
-        if candidate.state != State::Asked {
-            return None;
+        match candidate.state {
+            State::Asked => path.waiting -= 1,
+            State::Late => {}
+            _ => return None,
         }
         candidate.state = state;
-        path.waiting -= 1;
         Some((at, candidate.hops))
+    }
+
+    /// How many referrals a peer is away from us; zero if it is not remembered.
+    pub fn hops_of(&self, peer: &PeerId) -> u32 {
+        let path = self.owners.get(peer).and_then(|at| self.paths.get(*at));
+        let distance = self.target.distance(&Key::of_peer(peer));
+        path.and_then(|path| path.candidates.get(&distance)).map_or(0, |one| one.hops)
+    }
+
+    /// Whether `peer` is remembered: it may be asked still, or was.
+    pub fn remembers(&self, peer: &PeerId) -> bool {
+        self.owners.contains_key(peer)
     }
 
     /// Takes a peer in, unless it is us or another path's.
@@ -195,6 +229,17 @@ impl Lookup {
     /// Ends it now: what was found is enough.
     pub fn end(&mut self) {
         self.over = true;
+    }
+
+    /// Whether it was not ended before its end, and did not ask too many.
+    pub fn ran_its_course(&self) -> bool {
+        !self.over && self.asked < self.config.max_asked
+    }
+
+    /// Whether peers that take long may answer still.
+    pub fn has_late(&self) -> bool {
+        let mut all = self.paths.iter().flat_map(|path| path.candidates.values());
+        !self.over && all.any(|one| one.state == State::Late)
     }
 
     /// Whether there is nobody left to ask or to wait for.

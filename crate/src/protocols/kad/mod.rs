@@ -13,17 +13,22 @@
 mod asking;
 pub mod behind;
 mod config;
+mod hearing;
+mod keeping;
 mod key;
 pub mod lookup;
 pub mod message;
 mod query;
+mod refreshing;
 mod serving;
+#[cfg(feature = "sim")]
+mod simulated;
+mod size;
 pub mod store;
 pub mod table;
 #[cfg(test)]
 mod tests;
 
-use core::time::Duration;
 use std::collections::VecDeque;
 
 use thiserror::Error;
@@ -40,7 +45,8 @@ use super::{Action, Input, Local, Protocol};
 
 pub use crate::records::{Invalid, Validator, Validators};
 pub use config::{
-    Config, LAN_NAME, MAX_INBOUND, MAX_INBOUND_PER_CONNECTION, MAX_QUERIES, Mode, NAME,
+    Config, LAN_NAME, MAX_INBOUND, MAX_INBOUND_PER_CONNECTION, MAX_PROBES, MAX_QUERIES,
+    MAX_REPUBLISHING, Mode, NAME, OWN_NAME,
 };
 pub use key::{Distance, Key};
 pub use lookup::Lookup;
@@ -53,8 +59,9 @@ use query::{Goal, Query};
 
 /// Addresses that are kept of a peer.
 const MAX_ADDRESSES: usize = message::MAX_ADDRESSES;
-/// How often the store forgets what has had its time.
-const TIDY: Duration = Duration::from_secs(600);
+/// Peers whose addresses are kept: of those connected and those in the table, which are
+/// fewer; others go when it is tidied.
+const MAX_KNOWN: usize = 16_384;
 
 /// Why a query did not begin.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -134,7 +141,18 @@ pub struct Kademlia {
     next: u64,
     refresh_at: Option<Instant>,
     tidy_at: Instant,
+    /// Whether it answers others.
+    serves: bool,
+    /// Where we can be reached.
+    own_addresses: Vec<Multiaddr>,
+    /// Which addresses the host can dial; all if it does not say.
+    dialable: Option<Dialable>,
+    keeping: keeping::Keeping,
+    census: size::Census,
 }
+
+/// Whether the host can dial an address.
+pub type Dialable = Box<dyn Fn(&Multiaddr) -> bool + Send>;
 
 impl Kademlia {
     /// Takes part from now on.
@@ -143,6 +161,7 @@ impl Kademlia {
         Self {
             store: store::Store::new(config.store.clone(), Key::of_peer(&me)),
             behind: None,
+            serves: config.mode == Mode::Server,
             config,
             me,
             table,
@@ -159,8 +178,49 @@ impl Kademlia {
             actions: VecDeque::new(),
             next: 0,
             refresh_at: None,
-            tidy_at: Instant::ZERO + TIDY,
+            tidy_at: Instant::ZERO + refreshing::TIDY,
+            own_addresses: Vec::new(),
+            dialable: None,
+            keeping: keeping::Keeping::default(),
+            census: size::Census::default(),
         }
+    }
+
+    /// Whether it answers others: as a server, or while it can be dialed.
+    pub fn is_server(&self) -> bool {
+        self.serves
+    }
+
+    /// The protocol's name, which is that of the network.
+    pub fn name(&self) -> &Name {
+        &self.config.protocol
+    }
+
+    /// How many peers take part, by how near to each other they are; known after a few
+    /// lookups in a network that is larger than a bucket.
+    pub fn network_size(&self) -> Option<u64> {
+        self.census.peers().map(|peers| peers as u64)
+    }
+
+    /// Plays another part; whether it answers others now and did not, or the reverse.
+    pub(crate) fn set_mode(&mut self, mode: Mode, reachable: bool) -> bool {
+        self.config.mode = mode;
+        self.set_reachable(reachable)
+    }
+
+    /// Whether others can dial us; the answer as for [`Kademlia::set_mode`].
+    pub(crate) fn set_reachable(&mut self, reachable: bool) -> bool {
+        let serves = match self.config.mode {
+            Mode::Auto => reachable,
+            Mode::Client => false,
+            Mode::Server => true,
+        };
+        core::mem::replace(&mut self.serves, serves) != serves
+    }
+
+    /// Only addresses that the host can dial are kept and tried.
+    pub(crate) fn set_dialable(&mut self, dialable: Dialable) {
+        self.dialable = Some(dialable);
     }
 
     /// Whom it knows.
@@ -195,7 +255,15 @@ impl Kademlia {
         id: QueryId,
         peer: PeerId,
     ) -> Result<(), QueryError> {
-        self.begin(now, id, Goal::Peer(peer), peer.as_bytes().to_vec(), true)
+        self.begin(now, id, Goal::Peer(peer), peer.as_bytes().to_vec(), true)?;
+        // Whom we are connected to we need not look for.
+        let known = self.contact(&peer).filter(|contact| contact.link == Link::Connected);
+        if let Some((contact, query)) = known.zip(self.queries.get_mut(&id)) {
+            query.successes = 1;
+            query.lookup.end();
+            self.tell(id, QueryEvent::Peer(contact));
+        }
+        Ok(())
     }
 
     /// Looks for who provides a key, until so many are found.
@@ -215,6 +283,7 @@ impl Kademlia {
         id: QueryId,
         key: Vec<u8>,
     ) -> Result<(), QueryError> {
+        self.keep_provided(now, &key);
         self.begin(now, id, Goal::Provide, key, true)
     }
 
@@ -244,7 +313,9 @@ impl Kademlia {
         id: QueryId,
         record: Record,
     ) -> Result<(), QueryError> {
+        let record = self.dated(now, record);
         self.keep(now, &record)?;
+        self.keep_put(now, record.clone());
         let key = record.key.clone();
         self.begin(now, id, Goal::Put(record), key, true)
     }
@@ -273,7 +344,7 @@ impl Kademlia {
         }
         self.learn(&peer, addresses);
         match self.table.offer(now, peer, group) {
-            Offered::Added => self.refresh_at = self.refresh_at.or(Some(now)),
+            Offered::Added => self.refresh_early(now),
             Offered::Waits(oldest) => {
                 let since = self.long_before(now);
                 if self.table.silent(since).any(|silent| *silent == oldest) {
@@ -286,7 +357,8 @@ impl Kademlia {
 
     /// Keeps in mind where a peer is.
     fn learn(&mut self, peer: &PeerId, addresses: &[Multiaddr]) {
-        if !addresses.is_empty() {
+        let room = self.addresses.len() < MAX_KNOWN || self.addresses.contains_key(peer);
+        if !addresses.is_empty() && room {
             let known = addresses.iter().take(MAX_ADDRESSES).cloned().collect();
             self.addresses.insert(*peer, known);
         }
@@ -360,45 +432,7 @@ impl Kademlia {
             self.failed(now, number);
         }
     }
-
-    /// Looks around in the parts of the key space that nobody looked in for long, and
-    /// near ourselves ("Bootstrap process").
-    fn refresh(&mut self, now: Instant) {
-        self.refresh_at = Some(now + self.config.refresh);
-        let stale = self.table.stale(self.long_before(now));
-        let keys = stale.into_iter().filter(|prefix| *prefix <= MAX_REFRESHED);
-        let keys: Vec<_> = keys.map(|prefix| self.key_with(prefix)).collect();
-        let own = self.me.as_bytes().to_vec();
-        for key in core::iter::once(own).chain(keys) {
-            self.next += 1;
-            let id = QueryId(self.next | OWN);
-            // If too many are under way already, there is no need of more.
-            if self.begin(now, id, Goal::Closest, key, false).is_err() {
-                return;
-            }
-        }
-    }
-
-    /// A key that has so many bits in common with us, found by trying.
-    fn key_with(&mut self, prefix: u32) -> Vec<u8> {
-        let me = Key::of_peer(&self.me);
-        loop {
-            self.next += 1;
-            let key = [self.me.as_bytes(), &self.next.to_le_bytes()].concat();
-            if me.common_prefix(&Key::of(&key)) == prefix {
-                return key;
-            }
-        }
-    }
-
-    fn long_before(&self, now: Instant) -> Instant {
-        Instant::ZERO + (now - Instant::ZERO).saturating_sub(self.config.refresh)
-    }
 }
-
-/// The nearest part of the key space that is refreshed by itself: nearer ones are met on
-/// the way to ourselves, and keys for them are not found in a few thousand tries.
-const MAX_REFRESHED: u32 = 12;
 
 /// What the number of a query has that the node makes for itself.
 const OWN: u64 = 1 << 63;
@@ -406,15 +440,15 @@ const OWN: u64 = 1 << 63;
 impl Protocol for Kademlia {
     fn names(&self) -> Vec<(Name, Framing)> {
         let framing = Framing::LengthPrefixed { max: message::MAX_MESSAGE };
-        match self.config.mode {
-            Mode::Server => vec![(self.config.protocol.clone(), framing)],
-            Mode::Client => Vec::new(),
-        }
+        let name = self.serves.then(|| self.config.protocol.clone());
+        name.map(|name| (name, framing)).into_iter().collect()
     }
 
     fn handle(&mut self, now: Instant, local: &Local, input: Input<'_>) {
         match input {
+            Input::LocalChanged => self.own_addresses.clone_from(&local.addresses),
             Input::Connected { connection, peer, remote, .. } => {
+                self.own_addresses.clone_from(&local.addresses);
                 self.on_connected(connection, *peer, remote);
             }
             Input::Disconnected { connection } => self.on_disconnected(now, connection),
@@ -434,16 +468,17 @@ impl Protocol for Kademlia {
                 self.time_queries(now);
                 self.time_parked(now);
                 if self.tidy_at <= now {
-                    self.tidy_at = now + TIDY;
-                    self.store.tidy(now);
+                    self.tidy(now);
                 }
                 if self.refresh_at.is_some_and(|at| at <= now) {
-                    self.refresh(now);
+                    self.refresh(now, self.long_before(now));
                 }
+                self.republish(now);
             }
-            _ => {}
+            #[cfg(feature = "service")]
+            Input::Identified { .. } | Input::Flushed { .. } => {}
         }
-        self.advance(now, local);
+        self.advance(now);
     }
 
     fn poll(&mut self) -> Option<Action> {
@@ -453,8 +488,10 @@ impl Protocol for Kademlia {
     fn poll_timeout(&self) -> Option<Instant> {
         let asks = self.deadlines.first().map(|(at, _)| *at);
         let queries = self.queries.values().map(|query| query.deadline).min();
-        let tidy = (!self.store.is_empty()).then_some(self.tidy_at);
-        let own = earliest(self.refresh_at, self.parked_timeout());
+        let tidy = !self.store.is_empty() || !self.addresses.is_empty();
+        let tidy = tidy.then_some(self.tidy_at);
+        let own = earliest(self.refresh_at, self.keeping.next());
+        let own = earliest(own, self.parked_timeout());
         earliest(earliest(asks, queries), earliest(tidy, own))
     }
 }

@@ -4,12 +4,12 @@ use crate::collections::{LongMap, LongSet};
 use crate::identity::PeerId;
 use crate::time::Instant;
 
-use super::lookup::Lookup;
-use super::message::{Answer, Contact, Record, Request};
+use super::lookup::{Lookup, MAX_CANDIDATES};
+use super::message::{Contact, MAX_ADDRESSES, Record, Request};
 
 /// A query that was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QueryId(pub(crate) u64);
+pub struct QueryId(pub u64);
 
 /// What a query is after.
 #[derive(Clone, Debug)]
@@ -38,6 +38,13 @@ pub enum QueryEvent {
         peer: PeerId,
         /// How many it named that were not known before.
         new: usize,
+        /// How many referrals it is away from us.
+        hops: u32,
+    },
+    /// A peer could not be asked, or did not answer.
+    Failed {
+        /// Who.
+        peer: PeerId,
     },
     /// A peer that was looked for, and where it is.
     Peer(Contact),
@@ -75,10 +82,14 @@ pub(super) struct Query {
     pub(super) deadline: Instant,
     /// Where those are said to be who were heard of.
     pub(super) addresses: LongMap<PeerId, Vec<crate::Multiaddr>>,
-    /// Who is to keep something, once the nearest are known, until it answers.
-    pub(super) storing: Option<LongSet<PeerId>>,
+    /// Peers that were dialed for it.
+    pub(super) dials: usize,
+    /// The nearest are known.
+    pub(super) searched: bool,
+    /// Who is to keep something, until it answers.
+    pub(super) storing: LongSet<PeerId>,
     pub(super) successes: usize,
-    /// Providers that were told.
+    /// Providers that were told; those who were told before the nearest were known.
     pub(super) told: LongSet<PeerId>,
     /// The best value so far, and who has it or has none or a worse one.
     pub(super) best: Option<Record>,
@@ -118,15 +129,34 @@ impl Query {
         }
     }
 
-    /// Takes in where peers are said to be; those who were heard of, for the lookup.
-    pub(super) fn hear(&mut self, answer: &Answer) -> Vec<PeerId> {
-        for contact in answer.closer.iter().chain(&answer.providers) {
-            if !contact.addresses.is_empty() && self.addresses.len() < super::lookup::MAX_CANDIDATES
-            {
-                self.addresses.entry(contact.peer).or_insert_with(|| contact.addresses.clone());
+    /// Takes in what a peer says of others; those who were heard of, for the lookup.
+    pub(super) fn hear(&mut self, peer: &PeerId, closer: Vec<Contact>) -> usize {
+        let new = self.lookup.answered(peer, closer.iter().map(|contact| contact.peer));
+        for Contact { peer, addresses, .. } in closer {
+            if !self.lookup.remembers(&peer) {
+                continue;
+            }
+            // Whoever lies of an address does not keep the true one from being tried.
+            let known = self.addresses.entry(peer).or_default();
+            for address in addresses {
+                if known.len() < MAX_ADDRESSES && !known.contains(&address) {
+                    known.push(address);
+                }
             }
         }
-        answer.closer.iter().map(|contact| contact.peer).collect()
+        if self.addresses.len() > 2 * MAX_CANDIDATES {
+            let lookup = &self.lookup;
+            self.addresses.retain(|peer, _| lookup.remembers(peer));
+        }
+        new
+    }
+
+    /// Whether there is nothing to end with yet, and those who take long may have it.
+    pub(super) fn needs_the_late(&self) -> bool {
+        let searches =
+            matches!(self.goal, Goal::Peer(_) | Goal::Providers { .. } | Goal::Value { .. });
+        let lacks = (searches && self.successes == 0) || self.lookup.answers() == 0;
+        lacks && !self.searched && self.lookup.has_late()
     }
 
     pub(super) fn summary(&self, timed_out: bool) -> Summary {

@@ -1,5 +1,7 @@
 //! What others ask, and what they are answered.
 
+use core::time::Duration;
+
 use crate::connection::StreamId;
 use crate::identity::PeerId;
 use crate::node::ConnectionId;
@@ -10,7 +12,7 @@ use super::Kademlia;
 use super::behind::{Parked, Waiting};
 use super::config::{MAX_INBOUND, MAX_INBOUND_PER_CONNECTION};
 use super::key::Key;
-use super::message::{Answer, Contact, Link, Request};
+use super::message::{Answer, Contact, Link, Record, Request};
 use super::store::Provider;
 
 impl Kademlia {
@@ -94,8 +96,9 @@ impl Kademlia {
                 answer.closer = self.closer(key, &from);
             }
             Request::PutValue { record } => {
-                self.keep(now, record).ok()?;
-                answer.record = Some(record.clone());
+                let record = self.dated(now, record.clone());
+                self.keep(now, &record).ok()?;
+                answer.record = Some(record);
             }
             Request::GetProviders { key } => {
                 let told = |provider: &Provider| Contact {
@@ -103,8 +106,10 @@ impl Kademlia {
                     addresses: provider.addresses.clone(),
                     link: self.link_to(&provider.peer),
                 };
-                let providers = self.store.providers(now, key).map(told);
-                answer.providers = providers.take(self.config.table.k).collect();
+                let ours = self.keeping.provides(key).then(|| self.contact_of_me());
+                let others = self.store.providers(now, key).map(told);
+                answer.providers =
+                    ours.into_iter().chain(others).take(self.config.table.k).collect();
                 answer.closer = self.closer(key, &from);
             }
             Request::AddProvider { key, providers } => {
@@ -119,12 +124,14 @@ impl Kademlia {
         Some(answer)
     }
 
+    /// A record as it came just now, which others want to read ("Entry validation").
+    pub(super) fn dated(&self, now: Instant, record: Record) -> Record {
+        let millis = Duration::from_millis(self.unix_millis(now));
+        Record { received: crate::records::date::write(millis), ..record }
+    }
+
     /// Keeps a record for others if it is good, and better than what there is.
-    pub(super) fn keep(
-        &mut self,
-        now: Instant,
-        record: &super::Record,
-    ) -> Result<(), super::PutError> {
+    pub(super) fn keep(&mut self, now: Instant, record: &Record) -> Result<(), super::PutError> {
         let unix = self.unix_millis(now);
         self.validators.validate(&record.key, &record.value, unix)?;
         if let Some(old) = self.store.record(now, &record.key)
@@ -149,8 +156,13 @@ impl Kademlia {
         others.filter_map(|peer| self.contact(peer)).collect()
     }
 
+    /// Ourselves, as others are told of us.
+    pub(super) fn contact_of_me(&self) -> Contact {
+        Contact { peer: self.me, addresses: self.own_addresses.clone(), link: Link::Connected }
+    }
+
     /// A peer with its addresses, if any are known.
-    fn contact(&self, peer: &PeerId) -> Option<Contact> {
+    pub(super) fn contact(&self, peer: &PeerId) -> Option<Contact> {
         let addresses = self.addresses.get(peer).filter(|known| !known.is_empty())?.clone();
         Some(Contact { peer: *peer, addresses, link: self.link_to(peer) })
     }

@@ -133,6 +133,15 @@ impl Table {
         bucket.is_some_and(|bucket| bucket.entries.iter().any(|entry| entry.peer == *peer))
     }
 
+    /// Whether `peer` has a place or waits for one.
+    pub fn knows(&self, peer: &PeerId) -> bool {
+        let bucket = self.buckets.get(&self.local.common_prefix(&Key::of_peer(peer)));
+        bucket.is_some_and(|bucket| {
+            let mut all = bucket.entries.iter().chain(&bucket.waiting);
+            all.any(|entry| entry.peer == *peer)
+        })
+    }
+
     /// A peer that takes part as a server and has just answered, or was connected.
     pub fn offer(&mut self, now: Instant, peer: PeerId, group: Option<Group>) -> Offered {
         let key = Key::of_peer(&peer);

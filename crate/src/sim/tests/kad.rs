@@ -24,26 +24,34 @@ impl Validator for Numbered {
     }
 }
 
-struct Net {
-    world: World<Echo>,
-    peers: Vec<PeerIndex>,
+pub(super) struct Net {
+    pub(super) world: World<Echo>,
+    pub(super) peers: Vec<PeerIndex>,
 }
 
 impl Net {
     /// Servers that all know one of them, then have looked around.
-    fn new(seed: u64, servers: usize) -> Self {
+    pub(super) fn new(seed: u64, servers: usize) -> Self {
+        Self::with(seed, servers, KadConfig::default())
+    }
+
+    pub(super) fn with(seed: u64, servers: usize, config: KadConfig) -> Self {
         let mut net = Self { world: World::new(seed), peers: Vec::new() };
         for _ in 0..servers {
-            net.add(Mode::Server);
+            net.add_with(KadConfig { mode: Mode::Server, ..config.clone() });
+            // The first takes so many handshakes at a time and no more.
+            net.world.run_for(Duration::from_millis(50));
         }
         net.world.run_for(Duration::from_secs(40));
         net
     }
 
     fn add(&mut self, mode: Mode) -> PeerIndex {
-        let index = self.world.add_with(Echo::default(), |config| {
-            config.kad = Some(KadConfig { mode, ..KadConfig::default() });
-        });
+        self.add_with(KadConfig { mode, ..KadConfig::default() })
+    }
+
+    pub(super) fn add_with(&mut self, kad: KadConfig) -> PeerIndex {
+        let index = self.world.add_with(Echo::default(), |config| config.kad = Some(kad));
         self.world.with(index, |peer, _, _| peer.set_validator("n", Box::new(Numbered)));
         if let Some(first) = self.peers.first() {
             let address = self.world.address(*first);
@@ -53,11 +61,11 @@ impl Net {
         index
     }
 
-    fn id(&self, index: PeerIndex) -> PeerId {
+    pub(super) fn id(&self, index: PeerIndex) -> PeerId {
         self.world.peer(index).node().peer_id()
     }
 
-    fn events(&self, index: PeerIndex, query: QueryId) -> Vec<&QueryEvent> {
+    pub(super) fn events(&self, index: PeerIndex, query: QueryId) -> Vec<&QueryEvent> {
         let log = self.world.app(index).log.iter();
         log.filter_map(|news| match news {
             News::Node(Event::Dht { query: id, event }) if *id == query => Some(event),
@@ -66,7 +74,7 @@ impl Net {
         .collect()
     }
 
-    fn done(&mut self, index: PeerIndex, query: QueryId) -> Summary {
+    pub(super) fn done(&mut self, index: PeerIndex, query: QueryId) -> Summary {
         let over = |world: &World<Echo>| {
             world.app(index).log.iter().any(|news| {
                 matches!(news, News::Node(Event::Dht { query: id, event: QueryEvent::Done(_) }) if *id == query)
@@ -79,13 +87,13 @@ impl Net {
         }
     }
 
-    fn closest(&mut self, index: PeerIndex, key: &[u8]) -> Summary {
+    pub(super) fn closest(&mut self, index: PeerIndex, key: &[u8]) -> Summary {
         let query = self.world.with(index, |peer, _, now| peer.closest_peers(now, key).unwrap());
         self.done(index, query)
     }
 
     /// Who is nearest to a key in truth.
-    fn truth(&self, key: &[u8], but: PeerIndex) -> Vec<PeerId> {
+    pub(super) fn truth(&self, key: &[u8], but: PeerIndex) -> Vec<PeerId> {
         let target = Key::of(key);
         let others = self.peers.iter().filter(|index| **index != but).map(|index| self.id(*index));
         let mut all: Vec<_> = others.collect();
@@ -95,7 +103,7 @@ impl Net {
     }
 }
 
-fn values(events: &[&QueryEvent]) -> Vec<Vec<u8>> {
+pub(super) fn values(events: &[&QueryEvent]) -> Vec<Vec<u8>> {
     let values = events.iter().filter_map(|event| match event {
         QueryEvent::Value(record) => Some(record.value.clone()),
         _ => None,

@@ -10,6 +10,8 @@ mod dcutr;
 #[cfg(feature = "kad")]
 mod kad;
 #[cfg(feature = "kad")]
+mod kad_parts;
+#[cfg(feature = "kad")]
 mod kad_store;
 #[cfg(feature = "limits")]
 mod limits;

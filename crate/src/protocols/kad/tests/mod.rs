@@ -9,6 +9,6 @@ mod table;
 use crate::identity::{Keypair, PeerId};
 use crate::rng::Rng;
 
-fn peer(number: u64) -> PeerId {
+pub(super) fn peer(number: u64) -> PeerId {
     Keypair::generate_ed25519(&mut Rng::from_number(number)).peer_id()
 }
