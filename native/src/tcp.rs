@@ -64,7 +64,9 @@ pub(crate) async fn connect(ports: &Ports, remote: SocketAddr) -> io::Result<Tcp
 
 /// Connects to `remote` from a port of `ports` and no other, while it connects to us:
 /// the two may meet on the way (simultaneous open, RFC 9293, section 3.5), or one may
-/// be accepted by the other's listener. Goes on while it is refused.
+/// be accepted by the other's listener. Goes on while it is refused, and while there is
+/// a connection between the two ports already: that is the remote's, which our listener
+/// has accepted, or one of a moment ago that is ending.
 pub(crate) async fn punch(ports: &Ports, remote: SocketAddr) -> io::Result<TcpStream> {
     let local = ports.toward(remote).ok_or(io::ErrorKind::AddrNotAvailable)?;
     loop {
@@ -72,11 +74,17 @@ pub(crate) async fn punch(ports: &Ports, remote: SocketAddr) -> io::Result<TcpSt
             Ok(stream) if stream.local_addr()? == stream.peer_addr()? => {
                 return Err(io::ErrorKind::AddrInUse.into());
             }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(error) if is_passing(&error) => {}
             result => return result,
         }
         tokio::time::sleep(AFTER_REFUSAL).await;
     }
+}
+
+/// Whether what stands in the way of a punch may be gone a moment later.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, ConnectionRefused};
+    matches!(error.kind(), ConnectionRefused | AddrNotAvailable | AddrInUse)
 }
 
 async fn connect_from(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> {
@@ -317,6 +325,18 @@ mod tests {
         let (accepted, connected) = tokio::join!(listener.accept(), punch);
         assert_eq!(accepted.unwrap().1, acceptor.local());
         assert_eq!(connected.unwrap().local_addr().unwrap(), acceptor.local());
+    }
+
+    #[tokio::test]
+    async fn a_punch_outlasts_a_connection_between_the_same_ports() {
+        let [ours, theirs] = ends();
+        let ports = Arc::default();
+        let _acceptor = Acceptor::bind(&ports, ours, true).unwrap();
+        let first = connect_from(theirs, ours).await.unwrap();
+        let mut punch = std::pin::pin!(punch(&ports, theirs));
+        let early = tokio::time::timeout(AFTER_REFUSAL * 3, punch.as_mut()).await;
+        assert!(early.is_err(), "it waits for the other, and has not failed");
+        drop(first);
     }
 
     #[tokio::test]
