@@ -2,6 +2,7 @@
 //! has an address of its own: on Linux all of 127.0.0.0/8 are this machine.
 #![cfg(target_os = "linux")]
 
+#[path = "native/common.rs"]
 mod common;
 
 use std::net::Ipv4Addr;

@@ -1,13 +1,11 @@
 //! Names are resolved as multiaddr and the DNS say, within limits, with no network.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::{accept, address};
+use crate::common::{accept, address};
 use polypeer::facade::platform::{BoxFuture, Platform, TransportError};
 use polypeer_native::{Native, Options, ResolveError, Resolver};
 

@@ -1,6 +1,6 @@
 //! The examples do what they say.
 
-#[path = "../examples/chat.rs"]
+#[path = "../../examples/chat.rs"]
 mod chat;
 
 #[tokio::test]

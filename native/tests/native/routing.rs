@@ -1,11 +1,9 @@
 //! The DHT over HTTP, as those ask it that cannot take part.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{address, host};
+use crate::common::{address, host};
 use futures::StreamExt;
 use polypeer::facade::Node;
 use polypeer::node::Config;

@@ -1,10 +1,8 @@
 //! Whom a node keeps and how it reaches them, over real tasks and the linear face.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{address, host};
+use crate::common::{address, host};
 use futures::StreamExt;
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use polypeer::facade::{Node, OpenError};

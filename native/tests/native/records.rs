@@ -85,7 +85,7 @@ fn a_killed_writer_loses_nothing_it_had_written() {
     let mut written = 0;
     for kill in 0..8u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["writer", "--exact", "--nocapture"])
+            .args(["records::writer", "--exact", "--nocapture"])
             .env(PATH, &path)
             .stdout(Stdio::piped())
             .spawn()

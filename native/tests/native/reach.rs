@@ -1,10 +1,8 @@
 //! Where a node says that it can be reached.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{address, host};
+use crate::common::{address, host};
 use futures::StreamExt;
 use polypeer::facade::Node;
 use polypeer::node::{Config, Direction, Event};

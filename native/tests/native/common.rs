@@ -1,5 +1,5 @@
 //! What the tests share.
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, reason = "the flood uses a part")]
 
 use polypeer::address::Multiaddr;
 use polypeer::facade::platform::{Link, Listener, Platform, TransportError};

@@ -1,10 +1,8 @@
 //! Circuits through a relay over real sockets.
 
-mod common;
-
 use std::time::Duration;
 
-use common::host;
+use crate::common::host;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use polypeer::connection::{Error, StreamError};
 use polypeer::facade::{Connection, Node, Stream};

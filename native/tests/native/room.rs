@@ -1,8 +1,6 @@
 //! The chat room, its form and its limits.
 
-mod common;
-
-use common::{host, pair};
+use crate::common::{host, pair};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use polypeer::facade::platform::Io;
 use polypeer::wire::varint;

@@ -1,11 +1,9 @@
 //! What every transport must do, and what some do beside.
 
-mod common;
-
 use std::pin::Pin;
 use std::task::Poll;
 
-use common::{accept, address, host, pair, secure_host};
+use crate::common::{accept, address, host, pair, secure_host};
 use futures::future::poll_fn;
 use futures::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use polypeer::facade::platform::{Io, Platform, TransportError};
@@ -209,7 +207,7 @@ async fn outgoing_connections_leave_from_the_listening_port() {
     let host = host();
     let first = host.listen(address("/ip4/127.0.0.1/tcp/0")).await.unwrap();
     let ours = first.addresses().remove(0);
-    let other = common::host();
+    let other = crate::common::host();
     let mut listener = other.listen(address("/ip4/127.0.0.1/tcp/0")).await.unwrap();
     let to = listener.addresses().remove(0);
     let (dialed, accepted) = tokio::join!(host.dial(to.clone()), accept(&mut listener));

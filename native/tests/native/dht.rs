@@ -1,12 +1,10 @@
 //! A DHT of nodes on TCP, over the linear face.
 
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{address, host};
+use crate::common::{address, host};
 use futures::StreamExt;
 use polypeer::facade::{DhtError, Node, Query};
 use polypeer::node::Config;

@@ -1,12 +1,10 @@
 //! WebRTC direct between two nodes, over loopback.
 
-mod common;
-
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::address;
+use crate::common::address;
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use polypeer::address::Multiaddr;
 use polypeer::facade::Node;
@@ -217,7 +215,7 @@ async fn nonsense_and_unknown_versions_are_not_answered() {
 #[tokio::test]
 async fn links_outlive_their_listener() {
     let host = Native::default();
-    let (dialed, accepted) = common::pair(&host, ON[0]).await;
+    let (dialed, accepted) = crate::common::pair(&host, ON[0]).await;
     let (mut dialed, mut accepted) = (dialed.io, accepted.io);
     // A message on the channel that is open from the start.
     let record = [0, 0, 0, 0, 0, 3, 0, b'h', b'e', b'y'];

@@ -75,7 +75,7 @@ fn a_killed_writer_loses_nothing_it_had_written() {
     let mut written = 0;
     for seed in 0..12u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["writer", "--exact", "--nocapture"])
+            .args(["store::writer", "--exact", "--nocapture"])
             .env(PATH, &path)
             .env(SEED, seed.to_string())
             .stdout(Stdio::piped())

@@ -1,11 +1,9 @@
 //! Neighbours on this machine find each other by multicast and connect.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{address, host};
+use crate::common::{address, host};
 use polypeer::discovery::mdns::{MdnsEvent, ServiceName};
 use polypeer::facade::Node;
 use polypeer::node::Config;

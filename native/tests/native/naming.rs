@@ -1,11 +1,9 @@
 //! Names in a DHT of nodes on TCP: IPNS, and a namespace of one's own.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{address, host};
+use crate::common::{address, host};
 use futures::StreamExt;
 use polypeer::facade::{Dht, DhtError, Node, Publish, PublishError};
 use polypeer::node::Config;

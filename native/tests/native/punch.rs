@@ -1,10 +1,8 @@
 //! From a relayed connection to a direct one, over real sockets.
 
-mod common;
-
 use std::time::Duration;
 
-use common::host;
+use crate::common::host;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use polypeer::connection::Role;
 use polypeer::facade::{Events, Node};

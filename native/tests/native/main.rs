@@ -1,0 +1,23 @@
+//! The host on tokio and its program over real sockets: one program of tests, because
+//! each that is linked costs seconds and a hundred megabytes. What needs a process to
+//! itself is beside this folder.
+
+mod common;
+mod dht;
+mod examples;
+mod mdns;
+mod names;
+mod naming;
+mod program;
+mod punch;
+mod reach;
+mod records;
+mod relay;
+mod room;
+mod routing;
+#[cfg(feature = "s3")]
+mod s3;
+mod store;
+mod swarm;
+mod transports;
+mod webrtc;
