@@ -190,9 +190,9 @@ async fn nonsense_and_unknown_versions_are_not_answered() {
         }
     }
     // A whole request, but of version 3 and proved with what it says.
-    stranger.send(include_bytes!("../../crate/webrtc/tests/vectors/request-v3.bin")).unwrap();
+    stranger.send(include_bytes!("../../../crate/webrtc/tests/vectors/request-v3.bin")).unwrap();
     // Of all that only the next one is answered, and the listener serves on.
-    stranger.send(include_bytes!("../../crate/webrtc/tests/vectors/request-v2.bin")).unwrap();
+    stranger.send(include_bytes!("../../../crate/webrtc/tests/vectors/request-v2.bin")).unwrap();
     stranger.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let answers = tokio::task::spawn_blocking(move || {
         let mut datagram = [0; 2048];
