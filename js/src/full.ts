@@ -71,7 +71,10 @@ export class FullNode extends NodeImpl implements PeerNode {
   #writer: StoreWriter | undefined
   readonly #services = new Set<ServiceImpl>()
   #unfollow: (() => void) | undefined
-  readonly #onHide = (): void => this.#flush()
+  readonly #onHide = (): void => {
+    this.#flush()
+    this.#writer?.hurry()
+  }
 
   constructor(core: Core<FullCore>, host: Host, privateKey: Uint8Array) {
     super(core, host, privateKey)

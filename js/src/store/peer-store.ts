@@ -110,7 +110,7 @@ const time = (millis: number): number | undefined =>
   millis === Number.POSITIVE_INFINITY ? undefined : millis
 const seen = (millis: number): number | undefined => (millis === 0 ? undefined : millis)
 
-/** Writes the changes of one node down, one write at a time, in their order. */
+/** Writes the changes of one node down in their order, and as a rule one write at a time. */
 export class StoreWriter {
   readonly #storage: PeerStorage
   readonly #failed: (error: PeerStoreError) => void
@@ -128,6 +128,14 @@ export class StoreWriter {
     this.#writing ??= Promise.resolve().then(() => this.#write())
   }
 
+  /**
+   * Begins to write what waits, beside a write that may be under way: a page that goes
+   * away comes back to nothing it waits for.
+   */
+  hurry(): void {
+    if (this.#waiting.length > 0) void this.#writeWaiting()
+  }
+
   /** Waits for what was pushed, then closes the storage. */
   async close(): Promise<void> {
     await this.#writing
@@ -135,12 +143,14 @@ export class StoreWriter {
   }
 
   async #write(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const changes = this.#waiting
-      this.#waiting = []
-      await this.#storage.write(changes).catch((error: unknown) => this.#failed(toError(error)))
-    }
+    while (this.#waiting.length > 0) await this.#writeWaiting()
     this.#writing = undefined
+  }
+
+  async #writeWaiting(): Promise<void> {
+    const changes = this.#waiting
+    this.#waiting = []
+    await this.#storage.write(changes).catch((error: unknown) => this.#failed(toError(error)))
   }
 }
 

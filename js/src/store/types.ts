@@ -96,7 +96,10 @@ export interface StoreChange {
 export interface PeerStorage {
   /** Opens it and reads everything that stands there; called once, first. */
   load(): Promise<(readonly [key: Uint8Array, value: Uint8Array])[]>
-  /** Makes all of these changes or none. The next call comes when this one is done. */
+  /**
+   * Makes all of these changes or none. The next call comes when this one is done, but
+   * when a page is hidden: then at once, and is to be carried out after this one.
+   */
   write(changes: readonly StoreChange[]): Promise<void>
   /** Closes it; called once, last. */
   close(): Promise<void>
