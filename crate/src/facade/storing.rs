@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use futures::FutureExt;
 
 use crate::address::Multiaddr;
-use crate::identity::PeerId;
+use crate::identity::{PeerId, PeerRecordError};
 use crate::swarm::store::{Change, Entry, Patch, PatchError};
 
 use super::platform::{BoxFuture, MaybeSend};
@@ -40,6 +40,9 @@ pub enum StoreError {
     /// The change is not one that the store takes.
     #[error(transparent)]
     Patch(#[from] PatchError),
+    /// A record is not good.
+    #[error(transparent)]
+    Record(#[from] PeerRecordError),
     /// The node has ended.
     #[error(transparent)]
     Closed(#[from] NodeClosed),
@@ -74,6 +77,26 @@ impl PeerStore {
     ) -> Result<(), NodeClosed> {
         let peer = *peer;
         self.node.with(move |node, now| node.discovered(now, &peer, &addresses, ttl)).await
+    }
+
+    /// Where `peer` says it can be reached, in the envelope that it signed, to be handed
+    /// on to others; see [`Node::signed_record`](crate::node::Node::signed_record).
+    pub async fn signed_record(&self, peer: &PeerId) -> Result<Option<Vec<u8>>, NodeClosed> {
+        let peer = *peer;
+        self.node.with(move |node, _| node.signed_record(&peer)).await
+    }
+
+    /// Takes a record that another handed on, for `ttl`, a day at most, unless we meet
+    /// its peer; and tells whose it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Record`]: it is not good.
+    pub async fn accept_record(
+        &self,
+        envelope: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<PeerId, StoreError> {
+        Ok(self.node.with(move |node, now| node.accept_record(now, &envelope, ttl)).await??)
     }
 
     /// Changes what the application knows of `peer`, who need not be known.

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::address::Multiaddr;
 use crate::connection;
-use crate::identity::{PeerId, PeerRecord};
+use crate::identity::{PeerId, PeerRecord, PeerRecordError};
 use crate::rng::Rng;
 use crate::swarm::store::bootstrap::{Bootstrap, Candidate, Step};
 use crate::swarm::store::{Notice, Patch, PatchError, PeerStore, Restored};
@@ -74,6 +74,32 @@ impl Node {
     /// Others handed on what a peer signed; see [`PeerStore::discovered_record`].
     pub fn discovered_record(&mut self, now: Instant, record: &PeerRecord, ttl: Duration) {
         self.store.discovered_record(now, record, ttl);
+    }
+
+    /// Where a peer says it can be reached, signed by it, to be handed on to others:
+    /// an envelope of libp2p RFC 0002 with a record of RFC 0003. Of ourselves it is made
+    /// now; of others it is what they signed last, if that is still good.
+    pub fn signed_record(&self, peer: &PeerId) -> Option<Vec<u8>> {
+        if *peer == self.peer_id() {
+            return self.local.seal().ok().map(|record| record.to_bytes());
+        }
+        self.store.signed_record(peer).map(<[u8]>::to_vec)
+    }
+
+    /// Takes what [`Node::signed_record`] gave at another node, for `ttl` as
+    /// [`Node::discovered_record`] does, and tells whose it is.
+    ///
+    /// # Errors
+    /// [`PeerRecordError`]: the envelope, its signature or the record in it is not good.
+    pub fn accept_record(
+        &mut self,
+        now: Instant,
+        envelope: &[u8],
+        ttl: Duration,
+    ) -> Result<PeerId, PeerRecordError> {
+        let record = PeerRecord::open(envelope)?;
+        self.discovered_record(now, &record, ttl);
+        Ok(record.peer_id())
     }
 
     /// Writes what has changed in the peer store down at once.

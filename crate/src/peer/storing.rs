@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::address::Multiaddr;
-use crate::identity::PeerId;
+use crate::identity::{PeerId, PeerRecordError};
 use crate::swarm::store::{Config, Patch, PatchError, Restored};
 use crate::time::Instant;
 
@@ -56,6 +56,22 @@ impl Peer {
     ) {
         self.node.discovered(now, peer, addresses, ttl);
         self.settle(now);
+    }
+
+    /// Takes a record that another handed on, and tells whose it is; see
+    /// [`Node::accept_record`](crate::node::Node::accept_record).
+    ///
+    /// # Errors
+    /// [`PeerRecordError`]: it is not good.
+    pub fn accept_record(
+        &mut self,
+        now: Instant,
+        envelope: &[u8],
+        ttl: Duration,
+    ) -> Result<PeerId, PeerRecordError> {
+        let peer = self.node.accept_record(now, envelope, ttl);
+        self.settle(now);
+        peer
     }
 
     /// Writes what has changed in the peer store down at once.

@@ -17,10 +17,14 @@ pub mod webrtc;
 
 use crate::address::Multiaddr;
 use crate::connection::{Framing, StreamError, StreamId};
-use crate::identity::{Keypair, PeerId};
+use crate::identity::{Keypair, PeerId, PeerRecord, SignError};
 use crate::negotiate::Name;
 use crate::node::{ConnectionId, Direction, Event};
 use crate::time::Instant;
+
+/// Bytes of addresses in the record that we sign, at most: what identify, the narrowest
+/// carrier, has room for, so that all carry the same one.
+const MAX_RECORD_ADDRESSES: usize = 2 << 10;
 
 /// What a protocol may know of the node that it is part of.
 pub struct Local {
@@ -36,6 +40,22 @@ pub struct Local {
     pub protocol_version: String,
     /// Grows with every change of what stands here, over restarts too.
     pub sequence: u64,
+}
+
+impl Local {
+    /// Where we can be reached, signed, as others may hand it on.
+    ///
+    /// # Errors
+    /// [`SignError`]: the key cannot sign.
+    pub fn seal(&self) -> Result<PeerRecord, SignError> {
+        let mut bytes = 0;
+        let fits = |address: &&Multiaddr| {
+            bytes += address.as_bytes().len();
+            bytes <= MAX_RECORD_ADDRESSES
+        };
+        let addresses = self.addresses.iter().take_while(fits).cloned().collect();
+        PeerRecord::seal(&self.keypair, self.sequence, addresses)
+    }
 }
 
 /// A protocol of the node.

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use crate::address::Multiaddr;
 use crate::collections::{Map, Set};
 use crate::connection::{Framing, StreamId};
-use crate::identity::{PeerId, PeerRecord};
+use crate::identity::PeerId;
 use crate::negotiate::Name;
 use crate::node::{ConnectionId, Event};
 use crate::time::Instant;
@@ -207,7 +207,7 @@ fn messages(local: &Local, remote: &Multiaddr) -> Vec<Vec<u8>> {
     let addresses: Vec<Multiaddr> =
         local.addresses.iter().filter(|address| fits(address.as_bytes().len())).cloned().collect();
     let mut list = vec![message::encode(local, remote, &protocols, &addresses)];
-    if let Ok(record) = PeerRecord::seal(&local.keypair, local.sequence, addresses) {
+    if let Ok(record) = local.seal() {
         let record = record.to_bytes();
         if list.iter().any(|message| message.len() + record.len() + 4 > MAX_SENT_BYTES) {
             list.push(Vec::new());

@@ -1,6 +1,7 @@
 //! The peer store of whole peers, over restarts.
 
 use super::*;
+use crate::identity::PeerRecord;
 use crate::node::DialError;
 use crate::swarm::store::Source;
 
@@ -58,6 +59,27 @@ fn a_peer_once_met_is_dialed_by_its_name() {
     assert!(known.agent.starts_with("polypeer/") && !known.protocols.is_empty());
     let updated = |news: &News| *news == News::Node(Event::PeerUpdated { peer: ids[1] });
     assert!(world.app(alice).0.iter().any(updated), "and the application is told");
+}
+
+#[test]
+fn what_a_peer_signed_is_handed_on_and_leads_there() {
+    let (mut world, alice, bob) = met(9);
+    let id = world.peer(bob).node().peer_id();
+    let handed = world.peer(alice).node().signed_record(&id).unwrap();
+    let carol = world.add(Log::default());
+    world.with(carol, |peer, _, now| {
+        let mut forged = handed.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        assert!(peer.accept_record(now, &forged, Duration::from_secs(60)).is_err());
+        assert!(peer.node().peer_store().get(&id).is_none());
+        assert_eq!(peer.accept_record(now, &handed, Duration::from_secs(60)), Ok(id));
+        peer.dial(now, Some(id), Vec::new());
+    });
+    world.run_for(Duration::from_secs(2));
+    assert!(world.app(carol).dialed());
+    // And Bob says the same of himself.
+    let own = PeerRecord::open(&world.peer(bob).node().signed_record(&id).unwrap()).unwrap();
+    assert_eq!(own.addresses(), PeerRecord::open(&handed).unwrap().addresses());
 }
 
 #[test]

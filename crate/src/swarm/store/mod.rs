@@ -189,6 +189,18 @@ impl PeerStore {
         list.into_iter().map(|known| known.address.clone()).collect()
     }
 
+    /// The record that `peer` signed last, in its envelope, to be handed on as it is:
+    /// whoever gets it can verify it. `None` if it has signed none, or none that is
+    /// still good. Source: libp2p RFC 0003.
+    pub fn signed_record(&self, peer: &PeerId) -> Option<&[u8]> {
+        let slot = self.entries.get(peer)?;
+        let now = self.unix_millis();
+        let good = |known: &Address| {
+            known.source == Source::Certified && (slot.connections > 0 || known.expires > now)
+        };
+        slot.entry.addresses.iter().any(good).then_some(slot.entry.record.as_deref()).flatten()
+    }
+
     pub(crate) fn now(&self) -> Instant {
         self.now
     }

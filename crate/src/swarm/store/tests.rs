@@ -100,6 +100,21 @@ fn a_signed_record_stands_above_what_is_only_told() {
 }
 
 #[test]
+fn a_signed_record_is_handed_on_as_it_is_while_it_is_good() {
+    let mut store = store();
+    assert_eq!(store.signed_record(&peer(1)), None);
+    store.discovered(Instant::ZERO, &peer(1), &[address(A)], HOUR);
+    assert_eq!(store.signed_record(&peer(1)), None, "nobody signed that");
+    let record = signed(1, 5, &[B]);
+    store.discovered_record(Instant::ZERO, &record, HOUR);
+    let handed = store.signed_record(&peer(1)).unwrap();
+    assert_eq!(PeerRecord::open(handed), Ok(record));
+    // Nobody has heard of the peer since: what it signed may be long wrong.
+    store.tell_time(at(HOUR));
+    assert_eq!(store.signed_record(&peer(1)), None);
+}
+
+#[test]
 fn an_address_that_worked_outlives_the_record_that_named_it() {
     let mut store = store();
     let now = Instant::ZERO;
