@@ -59,6 +59,13 @@ const JOURNAL_MS = 5_000
 const REMEMBERED = 8
 const BOOTSTRAP_TARGET = 4
 
+/**
+ * The last moments of a page at which something can still be begun. A page that is loaded
+ * anew may read before its predecessor is told of `pagehide`; where a tab is dropped from
+ * the background nothing but `pagehide` comes.
+ */
+const LEAVING = ['beforeunload', 'pagehide'] as const
+
 /** See {@link PeerNode}. */
 export class FullNode extends NodeImpl implements PeerNode {
   readonly peerStore: PeerStore
@@ -143,8 +150,7 @@ export class FullNode extends NodeImpl implements PeerNode {
       this.#writer = new StoreWriter(peerStore, failed)
       for (const [key, value] of await peerStore.load()) raw.stored(key, value)
       raw.restore(now())
-      // The last moment of a page at which something can still be begun.
-      if (page) globalThis.addEventListener('pagehide', this.#onHide)
+      if (page) for (const event of LEAVING) globalThis.addEventListener(event, this.#onHide)
     }
     if (page) this.#unfollow = followPage(this)
     this.#relays.prepare(refreshCircuits ?? true)
@@ -420,7 +426,7 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#unfollow?.()
     this.#webrtc?.stop()
     if (this.#writer === undefined) return
-    globalThis.removeEventListener?.('pagehide', this.#onHide)
+    for (const event of LEAVING) globalThis.removeEventListener?.(event, this.#onHide)
     this.#flush()
     await this.#writer.close()
   }
