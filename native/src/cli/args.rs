@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -214,6 +214,19 @@ pub(super) struct Serve {
     /// Take part in no DHT.
     #[arg(long)]
     pub(super) no_dht: bool,
+
+    /// Keep what the DHT stores for others here, from one start to the next: a file, or
+    /// s3://BUCKET/PREFIX, which several servers may share, with the keys, region and
+    /// endpoint of the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+    /// AWS_REGION, AWS_ENDPOINT), if the program was built with the feature s3
+    /// [default: beside the key, with .records.redb behind its name]
+    #[arg(long, value_name = "PLACE", conflicts_with = "no_dht")]
+    pub(super) records: Option<String>,
+
+    /// Answer others out of the DHT over HTTP here (/routing/v1), such as
+    /// 127.0.0.1:8080: for pages and behind a proxy that brings TLS.
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "no_dht")]
+    pub(super) routing: Option<SocketAddr>,
 
     /// Print what the server does and holds so often.
     #[arg(long, value_name = "SECONDS", value_parser = interval)]

@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod config;
 mod dht;
+mod keeping;
 mod key;
 mod neighbours;
 mod output;
@@ -48,6 +49,10 @@ pub(crate) enum Failure {
     Mdns(std::io::Error),
     #[error("{0}")]
     Listen(TransportError),
+    #[error("cannot answer over HTTP at {address}: {source}")]
+    Http { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("the store of records cannot be used: {0}")]
+    Records(String),
     #[error("cannot listen on {0}: {1}")]
     Relay(Multiaddr, RelayError),
     #[error("cannot reach {address}: {source}")]
@@ -65,12 +70,13 @@ impl Failure {
             Self::Start(_)
             | Self::Certificate(_)
             | Self::WebRtcCertificate(_)
+            | Self::Records(_)
             | Self::Lost { .. }
             | Self::Perf(_) => 1,
             Self::Config(_) => 2,
             Self::Dial { .. } => 3,
             Self::Key(_) | Self::NoHome => 4,
-            Self::Listen(_) | Self::Relay(..) | Self::Mdns(_) => 5,
+            Self::Listen(_) | Self::Relay(..) | Self::Mdns(_) | Self::Http { .. } => 5,
         }
     }
 
@@ -82,6 +88,8 @@ impl Failure {
             Self::Key(KeyError::Exists(_)) => "key-exists",
             Self::Key(_) | Self::NoHome => "key",
             Self::Config(_) => "config",
+            Self::Records(_) => "records",
+            Self::Http { .. } => "listen",
             Self::Certificate(_) | Self::WebRtcCertificate(_) => "certificate",
             Self::Listen(_) | Self::Relay(..) => "listen",
             Self::Mdns(_) => "mdns",

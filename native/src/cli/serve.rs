@@ -26,7 +26,7 @@ use super::args::Serve;
 use super::config::ConfigError;
 use super::output::Output;
 use super::reload::Hangup;
-use super::{Failure, config, dht, key, neighbours, reach, reload, stats};
+use super::{Failure, config, dht, keeping, key, neighbours, reach, reload, stats};
 
 /// Where a server listens if it is not told: on all interfaces, at fixed ports.
 const DEFAULT_LISTEN: [&str; 6] = [
@@ -77,6 +77,7 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
 
     let addresses = listen(&node, &arguments.listen).await?;
     announce(&node, &addresses, output);
+    keeping::start(&node, &arguments, &path, output).await?;
     if let Some(interval) = arguments.stats {
         tokio::spawn(stats::print(node.clone(), interval, output));
     }
@@ -152,7 +153,7 @@ fn webrtc_certificate(arguments: &Serve, key: &Path) -> Result<Option<WebRtcCert
 }
 
 /// The file of the key's name with `end` behind it.
-fn beside(key: &Path, end: &str) -> PathBuf {
+pub(super) fn beside(key: &Path, end: &str) -> PathBuf {
     let mut name = key.as_os_str().to_owned();
     name.push(end);
     name.into()
@@ -274,6 +275,9 @@ fn report(event: &Event, output: Output) {
                 "event": "relayRefused", "peer": peer.to_string(), "rule": rule, "retryAfter": after,
             });
             output.print(value, || format!("Refused {peer} as a relay: {rule}"));
+        }
+        Event::RecordsFailed { reason } => {
+            output.warn(&format!("the store of records failed: {reason}"));
         }
         Event::StoreFailed { reason } => {
             output.warn(&format!("peers could not be written down: {reason}"));

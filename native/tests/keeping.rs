@@ -1,0 +1,146 @@
+//! The program killed while it keeps things for others, and asked over HTTP.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{address, host};
+use futures::StreamExt;
+use polypeer::facade::Node;
+use polypeer::node::Config;
+use polypeer::protocols::kad::{self, QueryEvent};
+use polypeer::{Keypair, Rng};
+use serde_json::Value;
+
+/// The program, killed when dropped.
+struct Server {
+    child: Child,
+    at: String,
+    url: String,
+}
+
+impl Server {
+    fn start(home: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_polypeer"))
+            .args(["--json", "serve", "--listen", "/ip4/127.0.0.1/tcp/0"])
+            .args(["--dht", "/test/kad/1.0.0", "--routing", "127.0.0.1:0"])
+            .env("HOME", home)
+            .env_remove("POLYPEER_KEY")
+            .env_remove("XDG_CONFIG_HOME")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (mut at, mut url) = (None, None);
+        for line in lines {
+            let said: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            match said["event"].as_str().unwrap() {
+                "listening" => at = said["addresses"][0].as_str().map(ToOwned::to_owned),
+                "routing" => url = said["url"].as_str().map(ToOwned::to_owned),
+                _ => {}
+            }
+            if at.is_some() && url.is_some() {
+                break;
+            }
+        }
+        Self { child, at: at.unwrap(), url: url.unwrap() }
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client that knows the server.
+async fn client(server: &Server, number: u64) -> Node {
+    let mut config = Config::new(Keypair::generate_ed25519(&mut Rng::from_number(number)));
+    config.kad = Some(kad::Config { protocol: "/test/kad/1.0.0".into(), ..kad::Config::default() });
+    let client = Node::start(Arc::new(host()), config);
+    client.dial(address(&server.at)).await.unwrap();
+    loop {
+        let mut query = client.dht().closest_peers(b"anything").await.unwrap();
+        while let Some(event) = query.next().await {
+            if matches!(&event, QueryEvent::Done(summary) if summary.closest.len() == 1) {
+                return client;
+            }
+        }
+    }
+}
+
+fn public(number: u64) -> (Vec<u8>, Vec<u8>) {
+    let public = Keypair::generate_ed25519(&mut Rng::from_number(number)).public();
+    ([b"/pk/", public.peer_id().as_bytes()].concat(), public.to_protobuf())
+}
+
+async fn put(client: &Node, number: u64) {
+    let (key, value) = public(number);
+    let mut query = client.dht().put(&key, &value).await.unwrap();
+    while query.next().await.is_some() {}
+}
+
+/// Waits until the file has the value of a record.
+async fn written(path: &Path, number: u64) {
+    let (_, value) = public(number);
+    let is_there = || {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.windows(value.len()).any(|window| window == value)
+    };
+    while !is_there() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_killed_server_has_what_it_kept() {
+    let work = async {
+        let home = tempfile::tempdir().unwrap();
+        let server = Server::start(home.path());
+        let file = home.path().join(".config/polypeer/key.records.redb");
+        let keeper = client(&server, 1).await;
+        put(&keeper, 100).await;
+        written(&file, 100).await;
+        // Writes come one after the other: when the next is under way, that one is done.
+        put(&keeper, 101).await;
+        written(&file, 101).await;
+        server.kill();
+        keeper.close().await;
+
+        let server = Server::start(home.path());
+        let asker = client(&server, 2).await;
+        let (key, value) = public(100);
+        let mut query = asker.dht().get(&key, 1).await.unwrap();
+        let mut found = Vec::new();
+        while let Some(event) = query.next().await {
+            if let QueryEvent::Value(record) = event {
+                found.push(record.value);
+            }
+        }
+        assert_eq!(found, [value]);
+    };
+    tokio::time::timeout(Duration::from_secs(90), work).await.unwrap();
+}
+
+#[test]
+fn it_answers_over_http() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(home.path());
+    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
+    stream.write_all(b"GET /routing/v1/providers/bafkqaaa HTTP/1.1\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
