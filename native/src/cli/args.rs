@@ -86,7 +86,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE", conflicts_with = "no_store")]
     pub(super) store: Option<PathBuf>,
 
-    /// Remember nobody.
+    /// Remember nobody, and keep nothing for others but what --records names.
     #[arg(long)]
     pub(super) no_store: bool,
 
@@ -220,12 +220,12 @@ pub(super) struct Serve {
     /// endpoint of the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
     /// AWS_REGION, AWS_ENDPOINT), if the program was built with the feature s3
     /// [default: beside the key, with .records.redb behind its name]
-    #[arg(long, value_name = "PLACE", conflicts_with = "no_dht")]
+    #[arg(long, value_name = "PLACE", env = "POLYPEER_RECORDS", conflicts_with = "no_dht")]
     pub(super) records: Option<String>,
 
     /// Answer others out of the DHT over HTTP here (/routing/v1), such as
     /// 127.0.0.1:8080: for pages and behind a proxy that brings TLS.
-    #[arg(long, value_name = "IP:PORT", conflicts_with = "no_dht")]
+    #[arg(long, value_name = "IP:PORT", env = "POLYPEER_ROUTING", conflicts_with = "no_dht")]
     pub(super) routing: Option<SocketAddr>,
 
     /// Print what the server does and holds so often.

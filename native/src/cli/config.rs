@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::args::{Serve, bytes};
 use super::dht::Dht;
+use super::keeping::{Records, Routing};
 use super::relay::Relay;
 
 /// Why a configuration cannot be used.
@@ -44,6 +45,8 @@ pub(super) struct File {
     addresses: Addresses,
     relay: Relay,
     dht: Dht,
+    records: Records,
+    routing: Routing,
 }
 
 /// An amount of bytes: a number, or text such as `"512M"`.
@@ -207,6 +210,12 @@ impl File {
             None => Ok(()),
         }
     }
+}
+
+/// What the file says of records, and of who may ask for them over HTTP.
+pub(super) fn keeping(arguments: &Serve) -> Result<(Records, Routing), ConfigError> {
+    let file = arguments.config.as_deref().map(File::read).transpose()?;
+    Ok(file.map(|file| (file.records, file.routing)).unwrap_or_default())
 }
 
 /// Applies the file and then the flags, which have the last word.

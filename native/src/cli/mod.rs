@@ -110,6 +110,8 @@ impl Failure {
                 Some("Move it away to begin with a new one; the addresses change with it.")
             }
             Self::Listen(_) => Some("Choose other addresses with --listen."),
+            Self::Http { .. } => Some("Choose another address with --routing."),
+            Self::Records(_) => Some("Choose another place with --records."),
             Self::Perf(PerfError::Open(_)) => {
                 Some("The peer must offer perf: `polypeer serve --perf`.")
             }

@@ -24,9 +24,10 @@ use serde_json::json;
 
 use super::args::Serve;
 use super::config::ConfigError;
+use super::keeping::Keeping;
 use super::output::Output;
 use super::reload::Hangup;
-use super::{Failure, config, dht, keeping, key, neighbours, reach, reload, stats};
+use super::{Failure, config, dht, key, neighbours, reach, reload, stats};
 
 /// Where a server listens if it is not told: on all interfaces, at fixed ports.
 const DEFAULT_LISTEN: [&str; 6] = [
@@ -62,6 +63,7 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     let mut config = configure()?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     config.first_sequence = u64::try_from(since.as_millis()).unwrap_or_default();
+    let keeping = Keeping::open(&arguments, &path, output).await?;
     raise_descriptor_limit();
     let host = Arc::new(host);
     let node = match storage(&arguments, &path, output) {
@@ -77,7 +79,7 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
 
     let addresses = listen(&node, &arguments.listen).await?;
     announce(&node, &addresses, output);
-    keeping::start(&node, &arguments, &path, output).await?;
+    keeping.start(&node, output).await;
     if let Some(interval) = arguments.stats {
         tokio::spawn(stats::print(node.clone(), interval, output));
     }

@@ -5,6 +5,7 @@
 mod common;
 mod dht;
 mod examples;
+mod keeping;
 mod mdns;
 mod names;
 mod naming;

@@ -1,7 +1,5 @@
 //! The program killed while it keeps things for others, and asked over HTTP.
 
-mod common;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -9,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{address, host};
+use crate::common::{address, host};
 use futures::StreamExt;
 use polypeer::facade::Node;
 use polypeer::node::Config;
@@ -24,17 +22,23 @@ struct Server {
     url: String,
 }
 
+fn program(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polypeer"));
+    command.args(["--json", "serve", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+    command.args(["--dht", "/test/kad/1.0.0"]).env("HOME", home);
+    for name in ["POLYPEER_KEY", "POLYPEER_RECORDS", "POLYPEER_ROUTING", "XDG_CONFIG_HOME"] {
+        command.env_remove(name);
+    }
+    command
+}
+
 impl Server {
     fn start(home: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_polypeer"))
-            .args(["--json", "serve", "--listen", "/ip4/127.0.0.1/tcp/0"])
-            .args(["--dht", "/test/kad/1.0.0", "--routing", "127.0.0.1:0"])
-            .env("HOME", home)
-            .env_remove("POLYPEER_KEY")
-            .env_remove("XDG_CONFIG_HOME")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(program(home).args(["--routing", "127.0.0.1:0"]))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (mut at, mut url) = (None, None);
         for line in lines {
@@ -100,7 +104,7 @@ async fn written(path: &Path, number: u64) {
         bytes.windows(value.len()).any(|window| window == value)
     };
     while !is_there() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
     }
 }
 
@@ -134,13 +138,53 @@ async fn a_killed_server_has_what_it_kept() {
     tokio::time::timeout(Duration::from_secs(90), work).await.unwrap();
 }
 
-#[test]
-fn it_answers_over_http() {
-    let home = tempfile::tempdir().unwrap();
-    let server = Server::start(home.path());
+/// Asks over HTTP; the answer as it came.
+fn ask(server: &Server, path: &str) -> String {
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
-    stream.write_all(b"GET /routing/v1/providers/bafkqaaa HTTP/1.1\r\n\r\n").unwrap();
+    write!(stream, "GET /routing/v1/{path} HTTP/1.1\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    answer
+}
+
+#[test]
+fn the_environment_and_the_file_say_where() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let file = format!(
+        "[records]\nplace = '{}'\nentries = 5\nbytes = '1M'\n[routing]\nlisten = '127.0.0.1:0'\n",
+        at("of-file")
+    );
+    std::fs::write(at("server.toml"), file).unwrap();
+    let mut command = program(home.path());
+    command.args(["--config", &at("server.toml"), "--no-store"]);
+    let server = Server::spawn(&mut command);
+    assert!(ask(&server, "providers/bafkqaaa").starts_with("HTTP/1.1 200 "));
+    assert!(Path::new(&at("of-file")).exists());
+    drop(server);
+
+    // The environment has the word over the file, and a flag over both.
+    command.env("POLYPEER_RECORDS", at("of-environment"));
+    drop(Server::spawn(&mut command));
+    assert!(Path::new(&at("of-environment")).exists());
+    drop(Server::spawn(command.args(["--records", &at("of-flag")])));
+    assert!(Path::new(&at("of-flag")).exists());
+    assert!(!home.path().join(".config/polypeer/key.records.redb").exists());
+}
+
+#[test]
+fn a_place_that_cannot_be_had_ends_the_program() {
+    let home = tempfile::tempdir().unwrap();
+    let fails = |arguments: &[&str]| {
+        let run = program(home.path()).args(arguments).output().unwrap();
+        assert_eq!(run.stdout, b"", "it says that it listens");
+        let said: Value = serde_json::from_slice(&run.stderr).unwrap();
+        (run.status.code(), said["error"]["code"].as_str().unwrap().to_owned())
+    };
+    let folder = home.path().to_str().unwrap();
+    assert_eq!(fails(&["--records", folder]), (Some(1), "records".into()));
+    assert_eq!(fails(&["--records", "s3://"]), (Some(1), "records".into()));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    assert_eq!(fails(&["--routing", &taken]), (Some(5), "listen".into()));
 }
