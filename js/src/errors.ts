@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'ERR_LISTEN'
   | 'ERR_LOAD'
   | 'ERR_PEER_STORE'
+  | 'ERR_RECORD_STORE'
   | 'ERR_PROTOCOL'
   | 'ERR_PROTOCOL_NOT_SUPPORTED'
   | 'ERR_RECORD'

@@ -52,13 +52,15 @@ impl ObjectRecords {
     /// `AWS_ENDPOINT` for another than Amazon's, `AWS_ALLOW_HTTP=true` if that has no TLS.
     ///
     /// # Errors
-    /// [`ObjectStoreError`]: nothing is asked of the storage yet.
+    /// [`ObjectStoreError`]: the place or the environment is wrong; nothing is asked of
+    /// the storage yet.
     pub fn s3(url: &str, limits: RecordLimits) -> Result<Self, ObjectStoreError> {
         // The client asks for the process's choice; whoever made one keeps it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let retry = RetryConfig { max_retries: 3, retry_timeout: TRIES, ..RetryConfig::default() };
         let plain = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|allow| allow == "true");
         let options = ClientOptions::new().with_timeout(REQUEST).with_allow_http(plain);
+        check_environment()?;
         let builder = AmazonS3Builder::from_env().with_client_options(options);
         let store = builder.with_url(url).with_retry(retry).build()?;
         let prefix = url.splitn(4, '/').nth(3).unwrap_or_default();
@@ -173,6 +175,35 @@ impl ObjectRecords {
         }
         Ok(())
     }
+}
+
+/// The client takes these as they are, and panics at its first request if no request can
+/// be made of them.
+fn check_environment() -> Result<(), object_store::Error> {
+    let is_url = |text: &str| {
+        let parsed = reqwest::Url::parse(text);
+        let same =
+            |url: reqwest::Url| url.as_str().trim_end_matches('/') == text.trim_end_matches('/');
+        (text.starts_with("http://") || text.starts_with("https://")) && parsed.is_ok_and(same)
+    };
+    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let all = [
+        ("AWS_ENDPOINT", &is_url as &dyn Fn(&str) -> bool),
+        ("AWS_ENDPOINT_URL", &is_url),
+        ("AWS_ENDPOINT_URL_S3", &is_url),
+        ("AWS_REGION", &is_word),
+        ("AWS_DEFAULT_REGION", &is_word),
+        ("AWS_ACCESS_KEY_ID", &is_word),
+        ("AWS_SECRET_ACCESS_KEY", &is_word),
+        ("AWS_SESSION_TOKEN", &is_word),
+    ];
+    for (name, is_good) in all {
+        if std::env::var_os(name).is_some_and(|value| !value.to_str().is_some_and(is_good)) {
+            let source = format!("{name} in the environment is not one").into();
+            return Err(object_store::Error::Generic { store: "S3", source });
+        }
+    }
+    Ok(())
 }
 
 fn failed(error: object_store::Error) -> RecordStoreError {

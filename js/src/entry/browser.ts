@@ -5,12 +5,16 @@ import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
 import { UnsupportedError } from '../errors.js'
 import { FullNode } from '../full.js'
 import { browserHost } from '../host/browser.js'
+import type { RecordLimits, RecordStore } from '../records/types.js'
 import type { PeerStorage } from '../store/types.js'
 import type { FullNodeOptions, KeyStore, PeerNode } from '../types.js'
 
 export { lendWebRTC, webRtcPort } from '../host/webrtc/lend.js'
 export * from '../index.js'
 export type * from '../ipns.js'
+export { indexedDbRecordStore } from '../records/indexeddb.js'
+export { memoryRecordStore } from '../records/memory.js'
+export { type RecordLimits, type RecordStore, RecordStoreError, type StoredRecord } from '../records/types.js'
 export {
   type DelegatedRouting,
   type DelegatedRoutingOptions,
@@ -86,4 +90,13 @@ export function fileKeyStore(_path: string): KeyStore {
  */
 export function filePeerStore(_path: string): PeerStorage {
   throw new UnsupportedError('a page has no files: use indexedDbPeerStore')
+}
+
+/**
+ * Keeps what a node keeps for others in a file: in Node only.
+ *
+ * @throws {UnsupportedError} always, in a page or worker: use `indexedDbRecordStore`.
+ */
+export function fileRecordStore(_path: string, _limits?: RecordLimits): RecordStore {
+  throw new UnsupportedError('a page has no files: use indexedDbRecordStore')
 }

@@ -14,6 +14,10 @@ import type { FullNodeOptions, PeerNode } from '../types.js'
 export * from '../index.js'
 export type * from '../ipns.js'
 export { fileKeyStore } from '../keys/file.js'
+export { fileRecordStore } from '../records/file.js'
+export { indexedDbRecordStore } from '../records/indexeddb.js'
+export { memoryRecordStore } from '../records/memory.js'
+export { type RecordLimits, type RecordStore, RecordStoreError, type StoredRecord } from '../records/types.js'
 export {
   type DelegatedRouting,
   type DelegatedRoutingOptions,

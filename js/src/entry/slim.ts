@@ -13,6 +13,9 @@ import type { FullNodeOptions, PeerNode, WasmSource } from '../types.js'
 export { lendWebRTC, webRtcPort } from '../host/webrtc/lend.js'
 export * from '../index.js'
 export type * from '../ipns.js'
+export { indexedDbRecordStore } from '../records/indexeddb.js'
+export { memoryRecordStore } from '../records/memory.js'
+export { type RecordLimits, type RecordStore, RecordStoreError, type StoredRecord } from '../records/types.js'
 export {
   type DelegatedRouting,
   type DelegatedRoutingOptions,

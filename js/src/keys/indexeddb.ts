@@ -1,6 +1,7 @@
 /** A private key in the browser's IndexedDB. */
 
 import { KeyError } from '../errors.js'
+import { openDatabase, reasonOf, settled } from '../store/idb.js'
 import type { KeyStore } from '../types.js'
 
 const STORE = 'keys'
@@ -17,18 +18,15 @@ const NAME = 'identity'
  * ```
  */
 export function indexedDbKeyStore(name: string): KeyStore {
+  const load = (): Promise<Uint8Array | undefined> => run(name, 'readonly', (store) => store.get(NAME))
   return {
-    load: () => run(name, 'readonly', (store) => store.get(NAME) as IDBRequest<Uint8Array | undefined>),
+    load,
     async save(key) {
       try {
         await run(name, 'readwrite', (store) => store.add(key, NAME))
         return key
       } catch (error) {
-        const kept = await run(
-          name,
-          'readonly',
-          (store) => store.get(NAME) as IDBRequest<Uint8Array | undefined>,
-        )
+        const kept = await load()
         if (kept !== undefined) return kept
         throw error
       }
@@ -41,24 +39,14 @@ async function run<T>(
   mode: IDBTransactionMode,
   action: (store: IDBObjectStore) => IDBRequest<T>,
 ): Promise<T> {
-  if (typeof indexedDB === 'undefined') throw new KeyError('there is no IndexedDB here')
-  const opening = indexedDB.open(name, 1)
-  opening.onupgradeneeded = () => opening.result.createObjectStore(STORE)
-  const database = await settled(opening)
   try {
-    return await settled(action(database.transaction(STORE, mode).objectStore(STORE)))
-  } finally {
-    database.close()
-  }
-}
-
-function settled<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = (event) => {
-      // Else the failed request would abort the page's error reporting too.
-      event.preventDefault()
-      reject(new KeyError(`IndexedDB: ${request.error?.message ?? 'failed'}`, { cause: request.error }))
+    const database = await openDatabase(name, (fresh) => fresh.createObjectStore(STORE))
+    try {
+      return await settled(action(database.transaction(STORE, mode).objectStore(STORE)))
+    } finally {
+      database.close()
     }
-  })
+  } catch (cause) {
+    throw new KeyError(reasonOf(cause), { cause })
+  }
 }

@@ -176,7 +176,8 @@ fn the_environment_and_the_file_say_where() {
 fn a_place_that_cannot_be_had_ends_the_program() {
     let home = tempfile::tempdir().unwrap();
     let fails = |arguments: &[&str]| {
-        let run = program(home.path()).args(arguments).output().unwrap();
+        let mut command = program(home.path());
+        let run = command.args(arguments).env("AWS_ENDPOINT", "nowhere").output().unwrap();
         assert_eq!(run.stdout, b"", "it says that it listens");
         let said: Value = serde_json::from_slice(&run.stderr).unwrap();
         (run.status.code(), said["error"]["code"].as_str().unwrap().to_owned())
@@ -184,6 +185,7 @@ fn a_place_that_cannot_be_had_ends_the_program() {
     let folder = home.path().to_str().unwrap();
     assert_eq!(fails(&["--records", folder]), (Some(1), "records".into()));
     assert_eq!(fails(&["--records", "s3://"]), (Some(1), "records".into()));
+    assert_eq!(fails(&["--records", "s3://bucket/x"]), (Some(1), "records".into()));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     assert_eq!(fails(&["--routing", &taken]), (Some(5), "listen".into()));

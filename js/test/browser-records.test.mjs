@@ -1,0 +1,44 @@
+// Stores of records in Chromium.
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { openSite } from './browser/site.mjs'
+import { names } from './record-stores.mjs'
+
+describe('records in Chromium', { timeout: 120_000 }, () => {
+  let site
+  let page
+  const inPage = (name, ...args) =>
+    page.evaluate(([name, args]) => globalThis.inPage(name, ...args), [name, args])
+
+  before(async () => {
+    site = await openSite(['records'])
+    page = await site.open('/records.html')
+  })
+
+  after(() => site?.close())
+
+  for (const name of names) {
+    it(`indexedDbRecordStore: ${name}`, () => inPage('indexedDb', name))
+    it(`memoryRecordStore: ${name}`, () => inPage('memory', name))
+  }
+
+  it('is shared by stores of one name', async () => {
+    const all = Array.from({ length: 40 }, (_, index) => 39 - index)
+    assert.deepEqual(await inPage('shared'), [all, all])
+  })
+
+  it('is whole when a page ends', async () => {
+    await inPage('write', 50)
+    await page.goto('about:blank')
+    page = await site.open('/records.html')
+    const found = await inPage('recall')
+    assert.equal(found.length, 50)
+    assert.equal(new Set(found).size, 1, `half of a write: ${found}`)
+  })
+
+  it('says what cannot be had', async () => {
+    assert.equal(await inPage('unsupported'), 'ERR_UNSUPPORTED')
+    assert.equal(await inPage('closed'), 'ERR_RECORD_STORE')
+    assert.deepEqual(site.problems, [])
+  })
+})
