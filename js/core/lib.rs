@@ -10,6 +10,8 @@ mod ciphers;
 #[cfg(feature = "full")]
 mod ipns;
 #[cfg(feature = "full")]
+mod kad;
+#[cfg(feature = "full")]
 mod limiting;
 #[cfg(feature = "full")]
 mod manager;
@@ -329,6 +331,7 @@ impl Core {
                 relay::record(&mut Records(&mut self.output), &output);
                 manager::record(&mut Records(&mut self.output), &output);
                 webrtc::record(&mut Records(&mut self.output), &output);
+                kad::record(&mut Records(&mut self.output), &output);
             }
             record(&mut Records(&mut self.output), output);
         }

@@ -68,6 +68,16 @@ pub(crate) enum Tag {
     UpgradeFailed = 82,
     #[cfg(feature = "full")]
     Reachability = 90,
+    #[cfg(feature = "full")]
+    DhtAnswered = 100,
+    #[cfg(feature = "full")]
+    DhtFailed = 101,
+    #[cfg(feature = "full")]
+    DhtFound = 102,
+    #[cfg(feature = "full")]
+    DhtValue = 103,
+    #[cfg(feature = "full")]
+    DhtDone = 104,
 }
 
 /// Why something failed, as far as programs care; the order is that of `src/core.ts`.

@@ -3,6 +3,8 @@
 import type { Core as FullCore } from '../generated/core.js'
 import { ConnectionImpl } from './connection.js'
 import { type ConnectionId, type Core, now, type Records } from './core.js'
+import { DhtImpl } from './dht/dht.js'
+import type { Dht } from './dht/types.js'
 import {
   InvalidArgumentError,
   LimitedConnectionError,
@@ -38,6 +40,8 @@ import {
   type RelayStats,
   Relays,
 } from './relay.js'
+import { RoutingImpl } from './routing/routing.js'
+import type { Routing } from './routing/types.js'
 import { versions } from './service/names.js'
 import { ServiceImpl } from './service/service.js'
 import type { RunningService, Service, ServiceOptions } from './service/types.js'
@@ -71,6 +75,9 @@ export class FullNode extends NodeImpl implements PeerNode {
   readonly peerStore: PeerStore
   readonly filters: NodeFilters
   readonly ipns: Ipns
+  readonly dht: Dht
+  readonly routing: Routing
+  readonly #dht: DhtImpl
   readonly #core: Core<FullCore>
   readonly #host: Host
   readonly #relays: Relays
@@ -89,10 +96,15 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#host = host
     this.#relays = new Relays(core)
     this.peerStore = new PeerStoreImpl({ core, touch: () => this.engine.touch() })
-    this.ipns = new IpnsImpl(() => {
+    const checked = (): Core<FullCore> => {
       this.check()
       return core
-    }, privateKey)
+    }
+    this.routing = new RoutingImpl((name, record) => this.ipns.verify(name, record))
+    this.ipns = new IpnsImpl(checked, privateKey, this.routing)
+    const [closed, check, touch] = [() => this.closed, () => this.check(), () => this.engine.touch()]
+    this.#dht = new DhtImpl({ core, closed, check, touch }, isPage())
+    this.dht = this.#dht
     this.filters = filtersOf(core, (act) => {
       this.check()
       act()
@@ -127,9 +139,11 @@ export class FullNode extends NodeImpl implements PeerNode {
     connectionLimits,
     addresses,
     autonat,
+    dht,
+    routers,
   }: FullNodeOptions): Promise<void> {
     const { raw } = this.#core
-    const page = 'document' in globalThis || 'WorkerGlobalScope' in globalThis
+    const page = isPage()
     const result = raw.configure_store(
       Date.now() - performance.now(),
       page,
@@ -157,6 +171,11 @@ export class FullNode extends NodeImpl implements PeerNode {
     if (relay) this.#relays.serve(relay === true ? {} : relay)
     if (addresses !== undefined) this.setAnnouncing(addresses)
     if (autonat) this.serveAutonat(autonat === true ? {} : autonat)
+    if (dht !== undefined && dht !== false) {
+      this.#dht.join(dht === true ? {} : dht)
+      this.routing.add(this.#dht)
+    }
+    for (const router of routers ?? []) this.routing.add(router)
     this.engine.touch()
   }
 
@@ -418,11 +437,19 @@ export class FullNode extends NodeImpl implements PeerNode {
         if (connection === undefined) break
         if (kind === 81) emit(this, 'connection:upgraded', connection)
         else emit(this, 'upgrade:failed', { peer: connection.peer, connection, ...upgradeFailure(body) })
+        break
       }
+      case 100:
+      case 101:
+      case 102:
+      case 103:
+      case 104:
+        this.#dht.onEvent(kind, body)
     }
   }
 
   protected override async onClosing(): Promise<void> {
+    this.#dht.close()
     this.#unfollow?.()
     this.#webrtc?.stop()
     if (this.#writer === undefined) return
@@ -436,4 +463,9 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#core.raw.flush_store(now())
     this.engine.turn()
   }
+}
+
+/** Whether this is a page or a worker, and not Node. */
+function isPage(): boolean {
+  return 'document' in globalThis || 'WorkerGlobalScope' in globalThis
 }

@@ -15,6 +15,8 @@
  */
 
 export type { AbortOptions } from './abort.js'
+export type * from './dht/types.js'
+export type { DhtValidator } from './dht/validators.js'
 export * from './errors.js'
 export type { EventMap, Listener, TypedEventTarget } from './events.js'
 export type { CertificateOptions, IceOptions, IceServer } from './host/webrtc/rtc.js'

@@ -39,8 +39,8 @@ export interface IpnsOptions {
 
 /** Where a record is looked for or published. */
 export interface IpnsRoutingOptions extends AbortOptions {
-  /** A service, such as `delegatedRouting(url)`. */
-  readonly routing: RecordRouting
+  /** A service, such as `delegatedRouting(url)`; `node.routing`, which is all that is switched on. */
+  readonly routing?: RecordRouting | undefined
 }
 
 /** Names of a node, and those of others. */
@@ -64,28 +64,34 @@ export interface Ipns {
    * record that is found.
    *
    * @throws {RoutingError} the service did not answer, or not as it should.
+   * @throws {UnsupportedError} nothing is switched on that keeps records.
    * @example
    * ```ts
+   * await node.ipns.publish('/ipfs/bafy…')
    * await node.ipns.publish('/ipfs/bafy…', { routing: delegatedRouting('https://routing.example') })
    * ```
    */
-  publish(value: string, options: IpnsOptions & IpnsRoutingOptions): Promise<IpnsRecord>
+  publish(value: string, options?: IpnsOptions & IpnsRoutingOptions): Promise<IpnsRecord>
   /**
    * What `name` points to; `undefined` if there is no record.
    *
    * @throws {RecordError} the record that was found is not good.
    * @throws {RoutingError} the service did not answer, or not as it should.
+   * @throws {UnsupportedError} nothing is switched on that finds records.
    */
-  resolve(name: PeerId, options: IpnsRoutingOptions): Promise<IpnsRecord | undefined>
+  resolve(name: PeerId, options?: IpnsRoutingOptions): Promise<IpnsRecord | undefined>
 }
 
 export class IpnsImpl implements Ipns {
   readonly #core: () => Core<FullCore>
   readonly #own: Uint8Array
+  readonly #routing: RecordRouting
 
-  constructor(core: () => Core<FullCore>, own: Uint8Array) {
+  /** `routing` is asked where none is named. */
+  constructor(core: () => Core<FullCore>, own: Uint8Array, routing: RecordRouting) {
     this.#core = core
     this.#own = own
+    this.#routing = routing
   }
 
   sign(
@@ -121,8 +127,8 @@ export class IpnsImpl implements Ipns {
     }
   }
 
-  async publish(value: string, options: IpnsOptions & IpnsRoutingOptions): Promise<IpnsRecord> {
-    const { routing, signal, privateKey = this.#own } = options
+  async publish(value: string, options: IpnsOptions & IpnsRoutingOptions = {}): Promise<IpnsRecord> {
+    const { routing = this.#routing, signal, privateKey = this.#own } = options
     const name = this.#name(privateKey)
     // An expired or broken one counts for nothing.
     const old = await this.resolve(name, { routing, signal }).catch((error: unknown) => {
@@ -135,7 +141,10 @@ export class IpnsImpl implements Ipns {
     return record
   }
 
-  async resolve(name: PeerId, { routing, signal }: IpnsRoutingOptions): Promise<IpnsRecord | undefined> {
+  async resolve(
+    name: PeerId,
+    { routing = this.#routing, signal }: IpnsRoutingOptions = {},
+  ): Promise<IpnsRecord | undefined> {
     const bytes = await routing.getIpns(name, { signal })
     return bytes === undefined ? undefined : this.verify(name, bytes)
   }

@@ -1,12 +1,14 @@
 /** What the package promises: the node, its connections and their streams. */
 
 import type { AbortOptions } from './abort.js'
+import type { Dht, DhtOptions } from './dht/types.js'
 import type { PeerStoreError, PolypeerError } from './errors.js'
 import type { TypedEventTarget } from './events.js'
 import type { Ipns } from './ipns.js'
 import type { Limiting, LimitingOptions } from './limits.js'
 import type { AddressOptions, AutonatOptions, OwnAddress, Reachability, ReachEvents } from './reach.js'
 import type { RelayEvents, RelayLimit, RelayServiceOptions, RelayStats } from './relay.js'
+import type { Router, Routing } from './routing/types.js'
 import type {
   RunningService,
   Service,
@@ -111,6 +113,13 @@ export interface FullNodeOptions extends NodeOptions, LimitingOptions {
    * that streams opened later outlive it. Default: true.
    */
   readonly refreshCircuits?: boolean
+  /**
+   * Takes part in a DHT: finds peers, providers and values with all who take part, and in
+   * Node, where others can dial it, for them too. Default: false.
+   */
+  readonly dht?: boolean | DhtOptions
+  /** What `node.routing` asks beside the DHT, such as `delegatedRouting(url)`. */
+  readonly routers?: readonly Router[]
 }
 
 /** How streams of a protocol are taken. */
@@ -205,6 +214,10 @@ export interface PeerNode extends MiniNode, Limiting {
   readonly peerStore: PeerStore
   /** Names that point to what changes. */
   readonly ipns: Ipns
+  /** The DHT, if it is switched on; without, its calls throw `UnsupportedError`. */
+  readonly dht: Dht
+  /** Finds peers, providers and values by all that is switched on. */
+  readonly routing: Routing
   /** The peers that are kept, connected or not. */
   readonly kept: readonly PeerId[]
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { createNode } from 'polypeer'
 import { openSite } from './browser/site.mjs'
-import { gate, MIB, server, transports, until } from './support.mjs'
+import { gate, kept, MIB, server, transports, until } from './support.mjs'
 
 describe('Chromium', { timeout: 180_000 }, () => {
   let node
@@ -47,6 +47,31 @@ describe('Chromium', { timeout: 180_000 }, () => {
 
     it(`${place}: pipes web streams`, async () => {
       assert.equal(await run('pipe', node.addresses), true)
+    })
+
+    it(`${place}: is a client of a DHT`, async (t) => {
+      const servers = []
+      for (let at = 0; at < 3; at++) {
+        const server = await kept(t, createNode({ dht: { mode: 'server' }, listen: [transports.WebSocket] }))
+        if (at > 0) await server.dial(servers[0].addresses)
+        servers.push(server)
+      }
+      await until(() => servers.every(({ dht }) => dht.status.peers > 0))
+      await servers[2].dht.provide(Buffer.from('a server provides'))
+      await servers[1].ipns.publish('/ipfs/bafkqaaa')
+      const { found, value, successes, server, refused, peer } = await run(
+        'dht',
+        servers[0].addresses,
+        place,
+        servers[1].peerId,
+      )
+      assert.deepEqual([found, value, server], [[servers[2].peerId], '/ipfs/bafkqaaa', false])
+      assert.equal(refused, 'ERR_UNSUPPORTED')
+      assert.ok(successes >= 1)
+      const providers = []
+      for await (const one of servers[1].dht.findProviders(Buffer.from(`${place} provides`)))
+        providers.push(one.peer)
+      assert.deepEqual(providers, [peer])
     })
 
     it(`${place}: pings`, async () => {

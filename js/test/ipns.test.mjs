@@ -13,7 +13,7 @@ import {
   RecordError,
   RoutingError,
 } from 'polypeer'
-import { kept } from './support.mjs'
+import { kept, until } from './support.mjs'
 
 const options = { timeout: 120_000 }
 const vectors = new URL('../../crate/tests/vectors/ipns/', import.meta.url)
@@ -90,6 +90,107 @@ describe('IPNS', options, () => {
     await assert.rejects(node.ipns.resolve(node.peerId, { routing }), RecordError)
     // A broken one is replaced.
     assert.equal((await node.ipns.publish('/ipfs/third', { routing })).sequence, 0n)
+  })
+})
+
+describe('routers of a node', options, () => {
+  const peer = '12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo'
+  const at = (address) => ({ peer, addresses: [address], protocols: [] })
+
+  it('are asked at once, and one that fails is passed over', async (t) => {
+    const fails = {
+      async *findProviders() {
+        yield at('/ip4/192.0.2.1/tcp/1')
+        throw new Error('broken')
+      },
+      findPeer: async () => at('/ip4/192.0.2.1/tcp/1'),
+      provide: () => Promise.reject(new Error('broken')),
+    }
+    const { routing, requests } = await service(t, () => ({
+      body: JSON.stringify({
+        Providers: [{ ID: 'other' }],
+        Peers: [{ ID: peer, Addrs: ['/ip4/192.0.2.2/tcp/2'] }],
+      }),
+    }))
+    const node = await kept(t, createNode({ routers: [fails, routing] }))
+    const found = await all(
+      node.routing.findProviders({ multihash: { bytes: new Uint8Array([0, 3, 1, 2, 3]) } }),
+    )
+    assert.deepEqual(found.map((one) => one.peer).sort(), [peer, 'other'])
+    assert.equal(requests[0].url, '/routing/v1/providers/bafkqaaybaibq')
+    const places = await all(node.routing.findPeer(peer))
+    assert.deepEqual(places.flatMap(({ addresses }) => addresses).sort(), [
+      '/ip4/192.0.2.1/tcp/1',
+      '/ip4/192.0.2.2/tcp/2',
+    ])
+    await assert.rejects(node.routing.provide('bafkqaaa'), { message: 'broken' })
+    await assert.rejects(node.routing.put('/x/y', new Uint8Array(1)), { code: 'ERR_UNSUPPORTED' })
+    await assert.rejects(all(node.routing.get('/x/y')), { code: 'ERR_UNSUPPORTED' })
+    node.routing.remove(routing)
+    await assert.rejects(all(node.routing.findProviders('bafkqaaa')), { message: 'broken' })
+    node.routing.add({ findProviders: () => Promise.reject(new Error('as well')) })
+    await assert.rejects(all(node.routing.findProviders('bafkqaaa')), {
+      code: 'ERR_ROUTING',
+      message: /^all have failed: .*broken/,
+    })
+  })
+
+  it('are left with the loop, with enough, and with the signal', async (t) => {
+    const left = []
+    const bothLeft = async () => {
+      await until(() => left.length === 2)
+      assert.deepEqual(left.splice(0).sort(), ['a', 'b'])
+    }
+    /** Finds one, and no other until it is left. */
+    const patient = (name) => ({
+      async *findProviders(_content, { signal }) {
+        try {
+          yield { ...at('/ip4/192.0.2.1/tcp/1'), peer: name }
+          await new Promise((_resolve, reject) => {
+            signal.addEventListener('abort', () => reject(signal.reason))
+          })
+        } finally {
+          left.push(name)
+        }
+      },
+    })
+    const node = await kept(t, createNode({ routers: [patient('a'), patient('b')] }))
+    assert.equal((await all(node.routing.findProviders('bafkqaaa', { count: 2 }))).length, 2)
+    await bothLeft()
+    for await (const one of node.routing.findProviders('bafkqaaa')) {
+      assert.ok(one)
+      break
+    }
+    await bothLeft()
+    const controller = new AbortController()
+    const reason = new Error('enough')
+    await assert.rejects(async () => {
+      for await (const one of node.routing.findProviders('bafkqaaa', { signal: controller.signal })) {
+        if (one.peer === 'b') controller.abort(reason)
+      }
+    }, reason)
+    await bothLeft()
+    await assert.rejects(
+      all(node.routing.findProviders('bafkqaaa', { signal: AbortSignal.abort(reason) })),
+      reason,
+    )
+  })
+
+  it('agree on the record of a name that is the latest', async (t) => {
+    const node = await kept(t, createNode())
+    const sign = (value, sequence) => node.ipns.sign(value, { sequence })
+    const keeps = (record) => ({ getIpns: async () => record?.bytes })
+    for (const record of [
+      sign('/ipfs/new', 2n),
+      sign('/ipfs/old', 1n),
+      undefined,
+      { bytes: new Uint8Array(9) },
+    ]) {
+      node.routing.add(keeps(record))
+    }
+    assert.equal((await node.ipns.resolve(node.peerId)).value, '/ipfs/new')
+    const bad = await kept(t, createNode({ routers: [keeps({ bytes: new Uint8Array(9) })] }))
+    await assert.rejects(bad.ipns.resolve(node.peerId), RecordError)
   })
 })
 

@@ -4,9 +4,10 @@
  */
 
 import type { AbortOptions } from '../abort.js'
-import { InvalidAddressError, InvalidArgumentError } from '../errors.js'
+import { InvalidArgumentError } from '../errors.js'
 import type { PeerId } from '../types.js'
-import { type RecordRouting, type RoutedPeer, RoutingError } from './types.js'
+import { cidOf, peerCid } from './names.js'
+import { type Content, type RecordRouting, type RoutedPeer, RoutingError } from './types.js'
 
 const NDJSON = 'application/x-ndjson'
 const IPNS_RECORD = 'application/vnd.ipfs.ipns-record'
@@ -14,7 +15,6 @@ const IPNS_RECORD = 'application/vnd.ipfs.ipns-record'
 const MAX_JSON = 4 << 20
 /** The longest record in bytes, by the specification of IPNS. */
 const MAX_RECORD = 10 << 10
-const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 
 /** How a routing service is asked. */
 export interface DelegatedRoutingOptions {
@@ -27,11 +27,11 @@ export interface DelegatedRoutingOptions {
 /** A routing service (`/routing/v1`), such as `polypeer serve --routing` or a public one. */
 export interface DelegatedRouting extends RecordRouting {
   /**
-   * Those who provide `cid` (text of any version), as they are found.
+   * Those who provide `content` (a CID of any version), as they are found.
    *
    * @throws {RoutingError} the service did not answer, or not as it should.
    */
-  findProviders(cid: string, options?: AbortOptions): AsyncGenerator<RoutedPeer, void, undefined>
+  findProviders(content: Content, options?: AbortOptions): AsyncGenerator<RoutedPeer, void, undefined>
   /**
    * Where `peer` is; `undefined` if that is not known.
    *
@@ -70,19 +70,22 @@ class Client implements DelegatedRouting {
     this.#timeout = timeout
   }
 
-  async *findProviders(cid: string, options?: AbortOptions): AsyncGenerator<RoutedPeer, void, undefined> {
-    yield* this.#peers(`providers/${encodeURIComponent(cid)}`, 'Providers', options)
+  async *findProviders(
+    content: Content,
+    options?: AbortOptions,
+  ): AsyncGenerator<RoutedPeer, void, undefined> {
+    yield* this.#peers(`providers/${encodeURIComponent(cidOf(content))}`, 'Providers', options)
   }
 
   async findPeer(peer: PeerId, options?: AbortOptions): Promise<RoutedPeer | undefined> {
-    for await (const found of this.#peers(`peers/${toCid(peer)}`, 'Peers', options)) {
-      if (found.peer === peer || toCid(found.peer) === toCid(peer)) return found
+    for await (const found of this.#peers(`peers/${peerCid(peer)}`, 'Peers', options)) {
+      if (found.peer === peer || peerCid(found.peer) === peerCid(peer)) return found
     }
     return undefined
   }
 
   async getIpns(name: PeerId, options?: AbortOptions): Promise<Uint8Array | undefined> {
-    const answer = await this.#ask(`ipns/${toCid(name)}`, { headers: { accept: IPNS_RECORD } }, options)
+    const answer = await this.#ask(`ipns/${peerCid(name)}`, { headers: { accept: IPNS_RECORD } }, options)
     // Some say that there is none by its absence, some in words.
     if (answer === undefined || !isOf(answer, IPNS_RECORD)) return undefined
     return whole(answer, MAX_RECORD)
@@ -91,7 +94,7 @@ class Client implements DelegatedRouting {
   async putIpns(name: PeerId, record: Uint8Array, options?: AbortOptions): Promise<void> {
     const body = record as Uint8Array<ArrayBuffer>
     const request = { method: 'PUT', headers: { 'content-type': IPNS_RECORD }, body }
-    const answer = await this.#ask(`ipns/${toCid(name)}`, request, options)
+    const answer = await this.#ask(`ipns/${peerCid(name)}`, request, options)
     if (answer === undefined) throw new RoutingError('the service keeps no records', 404)
     await answer.body?.cancel()
   }
@@ -202,19 +205,4 @@ function* peerOf(item: unknown): Generator<RoutedPeer> {
     Array.isArray(list) ? list.filter((one): one is string => typeof one === 'string') : []
   const protocols = typeof Protocol === 'string' ? [Protocol] : texts(Protocols)
   yield { peer, addresses: texts(Addrs), protocols }
-}
-
-/** A PeerId as the CID that the specification wants, in base36; what is a CID stays. */
-export function toCid(peer: PeerId): string {
-  if (!/^(1|Qm)/.test(peer)) return encodeURIComponent(peer)
-  let number = 0n
-  for (const digit of peer) {
-    const value = BASE58.indexOf(digit)
-    if (value < 0 || peer.length > 128) throw new InvalidAddressError(peer, 'not a PeerId')
-    number = number * 58n + BigInt(value)
-  }
-  const zeros = /^1*/.exec(peer)?.[0].length ?? 0
-  const length = zeros + Math.ceil(number.toString(16).length / 2)
-  // Version 1, a libp2p key, then the multihash.
-  return `k${((0x0172n << BigInt(8 * length)) | number).toString(36)}`
 }

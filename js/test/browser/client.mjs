@@ -62,6 +62,26 @@ export const actions = {
   /** Sends through a relay to whoever is at `address` and hears it back. */
   reach: (address) => withNode({}, echoes([address], 100_000)),
 
+  /** Provides content, and finds who provides other content and what a name points to, by a DHT. */
+  dht: (addresses, name, publisher) =>
+    withNode({ dht: true }, async (node) => {
+      await node.dial(addresses)
+      while (node.dht.status.peers === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+      const bytes = (text) => new TextEncoder().encode(text)
+      const { successes } = await node.dht.provide(bytes(`${name} provides`))
+      const found = []
+      for await (const { peer } of node.routing.findProviders(bytes('a server provides'), { count: 1 }))
+        found.push(peer)
+      const { value } = await node.ipns.resolve(publisher)
+      let refused
+      try {
+        node.dht.setMode('server')
+      } catch (error) {
+        refused = error.code
+      }
+      return { found, value, successes, refused, server: node.dht.status.server, peer: node.peerId }
+    }),
+
   ping: (addresses) => withNode({}, (node) => node.ping(addresses)),
 
   errors: (addresses) =>

@@ -89,6 +89,11 @@ impl Kademlia {
             if !query.lookup.is_done() || query.needs_the_late() {
                 return;
             }
+            let enough = !query.lookup.ran_its_course();
+            if !enough && self.awaits_store(id) {
+                return;
+            }
+            let Some(query) = self.queries.get(&id) else { return };
             if !query.searched {
                 self.searched(now, id);
             } else if query.storing.is_empty() {
@@ -299,11 +304,16 @@ impl Kademlia {
         }
     }
 
-    /// A contact that can be asked, with the addresses that can be dialed.
+    /// A contact that can be asked, with the addresses that can be dialed. Of those in the
+    /// table the node knows where it reached them.
     pub(super) fn askable(&self, mut contact: Contact) -> Option<Contact> {
         contact.addresses.retain(|address| self.can_dial(address));
-        let known = |peer| self.connected.contains_key(peer) || self.addresses.contains_key(peer);
-        (!contact.addresses.is_empty() || known(&contact.peer)).then_some(contact)
+        let reached = |peer| self.connected.contains_key(peer) || self.table.contains(peer);
+        let known = |peer| self.addresses.get(peer).into_iter().flatten();
+        let can_be_asked = !contact.addresses.is_empty()
+            || reached(&contact.peer)
+            || known(&contact.peer).any(|address| self.can_dial(address));
+        can_be_asked.then_some(contact)
     }
 
     /// Whether an address that somebody told of is of use.

@@ -139,6 +139,13 @@ impl Kademlia {
         self.behind.as_ref().is_some_and(|behind| behind.parked().any(of_it))
     }
 
+    /// Whether a query waits for what the store has.
+    pub(super) fn awaits_store(&self, id: QueryId) -> bool {
+        let mut parked = self.behind.iter().flat_map(|behind| behind.parked.values());
+        let of_it = |one: &Waiting| matches!(one, Waiting::Query(query) if *query == id);
+        parked.any(|parking| parking.waiting.iter().any(of_it))
+    }
+
     /// The remote says no more on a stream; whether a request of it still waits.
     pub(super) fn end_parked(&mut self, connection: ConnectionId, stream: StreamId) -> bool {
         let Some(behind) = &mut self.behind else { return false };
@@ -169,9 +176,10 @@ impl Kademlia {
             match waiting {
                 Waiting::Request(parked) => self.respond(now, *parked),
                 Waiting::Query(id) => {
-                    let key = self.queries.get(&id).map(|query| query.key.clone());
-                    let kept = key.and_then(|key| self.store.record(now, &key).cloned());
-                    if let Some(record) = kept {
+                    let Some(query) = self.queries.get(&id) else { continue };
+                    let key = query.key.clone();
+                    self.found_providers(id, self.kept_providers(now, &key));
+                    if let Some(record) = self.store.record(now, &key).cloned() {
                         self.found(now, id, self.me, record);
                     }
                 }

@@ -5,7 +5,7 @@ use crate::time::Instant;
 
 use super::Kademlia;
 use super::asking::Ask;
-use super::message::{Answer, Record};
+use super::message::{Answer, Contact, Record};
 use super::query::{Goal, Query, QueryEvent, QueryId};
 use super::size::{at_least, away};
 
@@ -22,7 +22,6 @@ impl Kademlia {
 
     pub(super) fn answered(&mut self, now: Instant, ask: &Ask, answer: Answer) {
         let Some(id) = ask.query else { return };
-        let me = self.me;
         let Answer { record, closer, providers } = answer;
         let Some(query) = self.queries.get(&id) else { return };
         let found = match query.goal {
@@ -34,43 +33,43 @@ impl Kademlia {
         let Some(query) = self.queries.get_mut(&id) else { return };
         let new = query.hear(&ask.peer, closer);
         let hops = query.lookup.hops_of(&ask.peer);
-        let mut news = vec![QueryEvent::Answered { peer: ask.peer, new, hops }];
-        let mut enough = false;
-        match &query.goal {
-            Goal::Peer(_) => {
-                if let Some(contact) = found.filter(|found| !found.addresses.is_empty())
-                    && query.told.insert(contact.peer)
-                {
-                    query.successes += 1;
-                    news.push(QueryEvent::Peer(contact));
-                    enough = true;
-                }
-            }
-            Goal::Providers { enough: wanted } => {
-                let wanted = *wanted;
-                for provider in providers {
-                    if query.successes < wanted
-                        && provider.peer != me
-                        && query.told.insert(provider.peer)
-                    {
-                        query.successes += 1;
-                        news.push(QueryEvent::Provider(provider));
-                    }
-                }
-                enough = query.successes >= wanted;
-            }
-            Goal::Closest | Goal::Put(_) | Goal::Provide | Goal::Value { .. } => {}
+        let found =
+            found.filter(|found| !found.addresses.is_empty() && query.told.insert(found.peer));
+        if found.is_some() {
+            query.successes += 1;
+            query.lookup.end();
         }
-        if enough {
+        self.tell(id, QueryEvent::Answered { peer: ask.peer, new, hops });
+        if let Some(contact) = found {
+            self.tell(id, QueryEvent::Peer(contact));
+        }
+        self.found_providers(id, providers);
+        if let Some(record) = record {
+            self.found(now, id, ask.peer, record);
+        }
+        self.hope(now, id, ask.peer);
+    }
+
+    /// Somebody knows who provides a key, which may be us.
+    pub(super) fn found_providers(&mut self, id: QueryId, providers: Vec<Contact>) {
+        let Some(query) = self.queries.get_mut(&id) else { return };
+        let Goal::Providers { enough } = query.goal else { return };
+        let mut news = Vec::new();
+        for provider in providers {
+            if query.successes < enough
+                && provider.peer != self.me
+                && query.told.insert(provider.peer)
+            {
+                query.successes += 1;
+                news.push(QueryEvent::Provider(provider));
+            }
+        }
+        if query.successes >= enough {
             query.lookup.end();
         }
         for event in news {
             self.tell(id, event);
         }
-        if let Some(record) = record {
-            self.found(now, id, ask.peer, record);
-        }
-        self.hope(now, id, ask.peer);
     }
 
     /// Does `peer` keep what is provided, in all likelihood? Then it is told at once, and

@@ -273,7 +273,13 @@ impl Kademlia {
         id: QueryId,
         (key, enough): (Vec<u8>, usize),
     ) -> Result<(), QueryError> {
-        self.begin(now, id, Goal::Providers { enough: enough.max(1) }, key, true)
+        let kept = self.kept_providers(now, &key);
+        let place = crate::records::Place::of_providers(&key);
+        self.begin(now, id, Goal::Providers { enough: enough.max(1) }, key, true)?;
+        if self.park(now, place, behind::Waiting::Query(id)).is_err() {
+            self.found_providers(id, kept);
+        }
+        Ok(())
     }
 
     /// Tells the nearest to a key that we provide it.

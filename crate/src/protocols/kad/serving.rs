@@ -101,13 +101,8 @@ impl Kademlia {
                 answer.record = Some(record);
             }
             Request::GetProviders { key } => {
-                let told = |provider: &Provider| Contact {
-                    peer: provider.peer,
-                    addresses: provider.addresses.clone(),
-                    link: self.link_to(&provider.peer),
-                };
                 let ours = self.keeping.provides(key).then(|| self.contact_of_me());
-                let others = self.store.providers(now, key).map(told);
+                let others = self.kept_providers(now, key);
                 answer.providers =
                     ours.into_iter().chain(others).take(self.config.table.k).collect();
                 answer.closer = self.closer(key, &from);
@@ -154,6 +149,16 @@ impl Kademlia {
         let closest = self.table.closest(&Key::of(key), k + 1);
         let others = closest.iter().filter(|peer| *peer != from).take(k);
         others.filter_map(|peer| self.contact(peer)).collect()
+    }
+
+    /// Who provides a key, by what is kept of it.
+    pub(super) fn kept_providers(&self, now: Instant, key: &[u8]) -> Vec<Contact> {
+        let told = |provider: &Provider| Contact {
+            peer: provider.peer,
+            addresses: provider.addresses.clone(),
+            link: self.link_to(&provider.peer),
+        };
+        self.store.providers(now, key).map(told).collect()
     }
 
     /// Ourselves, as others are told of us.

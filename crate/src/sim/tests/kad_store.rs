@@ -195,3 +195,36 @@ fn what_has_expired_in_the_store_is_not_there() {
     let asker = net.asker(again);
     assert!(!net.get(asker, (&key, &value)));
 }
+
+#[test]
+fn what_the_own_store_has_is_told_first() {
+    let (mut net, server) = net(6);
+    let shelf = Shelf::default();
+    net.world.store_records(server, &shelf);
+    let (key, value) = public(9);
+    net.put((&key, &value));
+    let provide = |peer: &mut Peer, _: &mut Echo, now| peer.provide(now, b"thing").unwrap();
+    let query = net.world.with(net.client, provide);
+    net.run(query);
+    // Announcements are not answered: it is on its way.
+    net.world.run_for(Duration::from_secs(5));
+    let client = core::mem::replace(&mut net.client, server);
+    let find = |peer: &mut Peer, _: &mut Echo, now| peer.find_providers(now, b"thing", 1).unwrap();
+    let query = net.world.with(server, find);
+    match &net.run(query)[..] {
+        [QueryEvent::Provider(found), QueryEvent::Done(summary)] => {
+            assert_eq!(found.peer, net.world.peer(client).node().peer_id());
+            assert_eq!((summary.asked, summary.successes), (0, 1));
+        }
+        other => panic!("{other:?}"),
+    }
+
+    // After a restart it is alone, and has what is in its file.
+    net.client = client;
+    net.leave(server);
+    let again = net.add(Mode::Server);
+    net.world.store_records(again, &shelf);
+    net.client = again;
+    assert_eq!(net.providers(b"thing").len(), 1);
+    assert!(net.get(again, (&key, &value)));
+}
