@@ -69,7 +69,7 @@ pub enum ToConnection {
     Send(StreamId, Vec<u8>),
     /// Answer with [`ToNode::Flushed`] when nothing of the node's waits on its stream
     /// any more.
-    #[cfg(feature = "service")]
+    #[cfg(any(feature = "pubsub", feature = "service"))]
     Flush(StreamId),
     /// Send no more on a stream of the node.
     Finish(StreamId),
@@ -137,7 +137,7 @@ pub enum ToNode {
         bytes: Vec<u8>,
     },
     /// What the node sent on its stream is on its way, as far as flow control knows.
-    #[cfg(feature = "service")]
+    #[cfg(any(feature = "pubsub", feature = "service"))]
     Flushed {
         /// The stream.
         stream: StreamId,

@@ -364,7 +364,7 @@ impl Connection {
                 streams.open_for_node(now, request, protocols, framing);
             }
             ToConnection::Send(stream, bytes) => streams.send(stream, &bytes),
-            #[cfg(feature = "service")]
+            #[cfg(any(feature = "pubsub", feature = "service"))]
             ToConnection::Flush(stream) => streams.tell_flushed(stream),
             ToConnection::Finish(stream) => streams.finish(stream),
             ToConnection::Reset(stream) => streams.abandon(stream),

@@ -60,6 +60,8 @@ pub(super) struct Brain {
     pub(super) queries: super::routing::Queries,
     #[cfg(feature = "kad")]
     pub(super) records: super::keeping::Records,
+    #[cfg(feature = "pubsub")]
+    pub(super) topics: super::pubsub::Topics,
     pub(super) handlers: BTreeMap<Name, Handler>,
     pub(super) subscribers: Vec<mpsc::Sender<Event>>,
     sleep: Option<(Instant, BoxFuture<'static, ()>)>,
@@ -104,6 +106,8 @@ impl Brain {
             queries: super::routing::Queries::new(),
             #[cfg(feature = "kad")]
             records: super::keeping::Records::default(),
+            #[cfg(feature = "pubsub")]
+            topics: super::pubsub::Topics::default(),
             handlers: BTreeMap::new(),
             subscribers: Vec::new(),
             sleep: None,
@@ -420,6 +424,8 @@ impl Brain {
             }
             #[cfg(feature = "kad")]
             Event::Dht { .. } => self.on_query(&event),
+            #[cfg(feature = "pubsub")]
+            Event::Pubsub(_) => self.on_pubsub(&event),
             _ => {}
         }
         self.subscribers.retain_mut(|subscriber| match subscriber.try_send(event.clone()) {

@@ -63,14 +63,30 @@ pub(super) enum Command {
     },
     #[cfg(feature = "kad")]
     CancelQuery(QueryId),
+    #[cfg(feature = "pubsub")]
+    JoinTopic(super::pubsub::Join),
+    #[cfg(feature = "pubsub")]
+    LeaveTopic(crate::protocols::pubsub::TopicName, u64),
     #[cfg(feature = "kad")]
     StoreRecords(std::sync::Arc<dyn super::RecordStore>, oneshot::Sender<()>),
-    #[cfg(any(feature = "addresses", feature = "kad", feature = "service", feature = "store"))]
+    #[cfg(any(
+        feature = "addresses",
+        feature = "kad",
+        feature = "pubsub",
+        feature = "service",
+        feature = "store"
+    ))]
     With(Action),
 }
 
 /// Something to do with the node itself.
-#[cfg(any(feature = "addresses", feature = "kad", feature = "service", feature = "store"))]
+#[cfg(any(
+    feature = "addresses",
+    feature = "kad",
+    feature = "pubsub",
+    feature = "service",
+    feature = "store"
+))]
 pub(super) type Action = Box<dyn FnOnce(&mut crate::node::Node, Instant) + Send>;
 
 /// Comes at once; the dial is taken back when it is dropped.
@@ -165,6 +181,7 @@ impl Brain {
             #[cfg(any(
                 feature = "addresses",
                 feature = "kad",
+                feature = "pubsub",
                 feature = "service",
                 feature = "store"
             ))]
@@ -177,6 +194,10 @@ impl Brain {
                 }
                 let _ = reply.send(begun);
             }
+            #[cfg(feature = "pubsub")]
+            Command::JoinTopic(join) => self.join_topic(now, join),
+            #[cfg(feature = "pubsub")]
+            Command::LeaveTopic(topic, number) => self.leave_topic(now, &topic, number),
             #[cfg(feature = "kad")]
             Command::StoreRecords(store, reply) => {
                 self.records.store = Some(store);

@@ -24,6 +24,8 @@ mod managing;
 #[cfg(all(feature = "ipns", feature = "kad"))]
 mod naming;
 pub mod platform;
+#[cfg(feature = "pubsub")]
+mod pubsub;
 #[cfg(feature = "dcutr")]
 mod punching;
 #[cfg(feature = "addresses")]
@@ -66,6 +68,8 @@ pub use limiting::Filters;
 #[cfg(all(feature = "ipns", feature = "kad"))]
 pub use naming::{Publish, PublishError, Published};
 pub use platform::{BoxFuture, Io, Link, Listener, MaybeSend, Platform, TransportError};
+#[cfg(feature = "pubsub")]
+pub use pubsub::{MAX_BEHIND, Pubsub, PubsubError, Received, Topic};
 #[cfg(feature = "kad")]
 pub use routing::{Dht, DhtError, Query, Status};
 #[cfg(feature = "service")]
@@ -259,7 +263,13 @@ impl Node {
     }
 
     /// Does something with the brain itself and returns what came of it.
-    #[cfg(any(feature = "addresses", feature = "kad", feature = "service", feature = "store"))]
+    #[cfg(any(
+        feature = "addresses",
+        feature = "kad",
+        feature = "pubsub",
+        feature = "service",
+        feature = "store"
+    ))]
     async fn with<T: Send + 'static>(
         &self,
         action: impl FnOnce(&mut crate::node::Node, crate::Instant) -> T + Send + 'static,

@@ -61,6 +61,10 @@ pub struct Config {
     /// The DHT that the node takes part in; none unless there is one here.
     #[cfg(feature = "kad")]
     pub kad: Option<crate::protocols::kad::Config>,
+    /// How the node publishes and subscribes; with the defaults from its first topic on
+    /// unless there is something here.
+    #[cfg(feature = "pubsub")]
+    pub pubsub: Option<crate::protocols::pubsub::Config>,
     /// Relays that we use, and whether we are one.
     #[cfg(feature = "relay")]
     pub relay: crate::protocols::relay::Config,
@@ -99,6 +103,8 @@ impl Config {
             dcutr: crate::protocols::dcutr::Config::default(),
             #[cfg(feature = "kad")]
             kad: None,
+            #[cfg(feature = "pubsub")]
+            pubsub: None,
             #[cfg(feature = "relay")]
             relay: crate::protocols::relay::Config::default(),
         }

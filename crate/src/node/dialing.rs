@@ -78,6 +78,10 @@ impl Node {
         if self.course_dialed(now, &event) {
             return;
         }
+        #[cfg(feature = "pubsub")]
+        if self.pubsub_dialed(&event) {
+            return;
+        }
         #[cfg(feature = "kad")]
         if self.dht_dialed(now, &event) {
             return;

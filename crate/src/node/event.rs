@@ -159,6 +159,9 @@ pub enum Event {
         /// What it has found.
         event: crate::protocols::kad::QueryEvent,
     },
+    /// News of topics: messages, and who subscribes.
+    #[cfg(feature = "pubsub")]
+    Pubsub(crate::protocols::pubsub::PubsubEvent),
     /// A peer that was connected through a relay is connected directly: traffic
     /// went both ways. The relayed connection ends with its streams.
     #[cfg(any(feature = "dcutr", feature = "webrtc"))]

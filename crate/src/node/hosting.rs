@@ -28,6 +28,8 @@ pub(super) enum ProtocolId {
     Signalling,
     #[cfg(feature = "kad")]
     Routing,
+    #[cfg(feature = "pubsub")]
+    Pubsub,
     Custom(usize),
     #[cfg(feature = "service")]
     Service(usize),
@@ -53,6 +55,8 @@ impl Node {
             ProtocolId::Signalling,
             #[cfg(feature = "kad")]
             ProtocolId::Routing,
+            #[cfg(feature = "pubsub")]
+            ProtocolId::Pubsub,
         ];
         let ids = own.into_iter().chain(custom);
         #[cfg(feature = "service")]
@@ -78,6 +82,8 @@ impl Node {
             ProtocolId::Signalling => &self.signals.machine,
             #[cfg(feature = "kad")]
             ProtocolId::Routing => &self.routing,
+            #[cfg(feature = "pubsub")]
+            ProtocolId::Pubsub => &self.gossip,
             ProtocolId::Custom(index) => &*self.custom[index],
             #[cfg(feature = "service")]
             ProtocolId::Service(index) => &self.services.list[index],
@@ -102,6 +108,8 @@ impl Node {
             ProtocolId::Signalling => &mut self.signals.machine,
             #[cfg(feature = "kad")]
             ProtocolId::Routing => &mut self.routing,
+            #[cfg(feature = "pubsub")]
+            ProtocolId::Pubsub => &mut self.gossip,
             ProtocolId::Custom(index) => &mut *self.custom[index],
             #[cfg(feature = "service")]
             ProtocolId::Service(index) => &mut self.services.list[index],
@@ -125,6 +133,8 @@ impl Node {
         self.settle_signals(now);
         #[cfg(feature = "kad")]
         self.settle_dht(now);
+        #[cfg(feature = "pubsub")]
+        self.settle_pubsub(now);
     }
 
     pub(super) fn drain(&mut self, id: ProtocolId) {
@@ -138,7 +148,7 @@ impl Node {
                 Action::Send { connection, stream, bytes } => {
                     (connection, ToConnection::Send(stream, bytes))
                 }
-                #[cfg(feature = "service")]
+                #[cfg(any(feature = "pubsub", feature = "service"))]
                 Action::Flush { connection, stream } => (connection, ToConnection::Flush(stream)),
                 Action::Finish { connection, stream } => (connection, ToConnection::Finish(stream)),
                 Action::Reset { connection, stream } => {
@@ -162,6 +172,11 @@ impl Node {
                 #[cfg(feature = "kad")]
                 Action::Kad(order) => {
                     self.routing.orders.push_back(order);
+                    continue;
+                }
+                #[cfg(feature = "pubsub")]
+                Action::Pubsub(order) => {
+                    self.gossip.orders.push_back(order);
                     continue;
                 }
                 #[cfg(feature = "webrtc")]

@@ -21,6 +21,8 @@ mod linking;
 #[cfg(feature = "manager")]
 mod managing;
 mod paths;
+#[cfg(feature = "pubsub")]
+mod pubsub;
 #[cfg(feature = "dcutr")]
 mod punching;
 #[cfg(feature = "addresses")]
@@ -114,6 +116,8 @@ pub struct Node {
     relays: relaying::Relays,
     #[cfg(feature = "kad")]
     routing: routing::Routing,
+    #[cfg(feature = "pubsub")]
+    gossip: pubsub::Gossip,
     #[cfg(feature = "webrtc")]
     signals: signalling::Signals,
     #[cfg(feature = "service")]
@@ -173,6 +177,8 @@ impl Node {
             relays: relaying::Relays::new(&config.relay),
             #[cfg(feature = "kad")]
             routing: routing::Routing::new(&config, config.connection.keypair.peer_id()),
+            #[cfg(feature = "pubsub")]
+            gossip: pubsub::Gossip::new(&config, &mut rng),
             #[cfg(feature = "webrtc")]
             signals: signalling::Signals::default(),
             #[cfg(feature = "service")]
@@ -278,7 +284,7 @@ impl Node {
                     self.feed(now, protocol, Input::Message { connection: id, stream, bytes });
                 }
             }
-            #[cfg(feature = "service")]
+            #[cfg(any(feature = "pubsub", feature = "service"))]
             ToNode::Flushed { stream } => {
                 if let Some(protocol) = self.streams.get(&(id, stream)).copied() {
                     self.feed(now, protocol, Input::Flushed { connection: id, stream });
@@ -304,6 +310,8 @@ impl Node {
         self.settle_punching(now);
         #[cfg(feature = "kad")]
         self.settle_identified(now);
+        #[cfg(feature = "pubsub")]
+        self.tell_pubsub(now);
         #[cfg(feature = "addresses")]
         self.settle_reaching(now);
     }
@@ -466,6 +474,8 @@ impl Node {
         self.note_identified(&event);
         #[cfg(feature = "kad")]
         self.routing.note(&event);
+        #[cfg(feature = "pubsub")]
+        self.gossip.note(&event);
         self.outputs.push_back(Output::Event(event));
     }
 

@@ -16,6 +16,8 @@ mod carrying;
 mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
+#[cfg(feature = "pubsub")]
+mod pubsub;
 #[cfg(feature = "addresses")]
 mod reaching;
 #[cfg(feature = "relay")]

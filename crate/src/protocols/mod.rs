@@ -10,6 +10,8 @@ pub mod identify;
 #[cfg(feature = "kad")]
 pub mod kad;
 pub mod ping;
+#[cfg(feature = "pubsub")]
+pub mod pubsub;
 #[cfg(feature = "relay")]
 pub mod relay;
 #[cfg(feature = "webrtc")]
@@ -146,7 +148,7 @@ pub enum Input<'a> {
         bytes: Vec<u8>,
     },
     /// What was sent before [`Action::Flush`] is on its way.
-    #[cfg(feature = "service")]
+    #[cfg(any(feature = "pubsub", feature = "service"))]
     Flushed {
         /// The connection.
         connection: ConnectionId,
@@ -198,7 +200,7 @@ pub enum Action {
         bytes: Vec<u8>,
     },
     /// Have [`Input::Flushed`] when what was sent before is on its way.
-    #[cfg(feature = "service")]
+    #[cfg(any(feature = "pubsub", feature = "service"))]
     Flush {
         /// The connection.
         connection: ConnectionId,
@@ -230,6 +232,9 @@ pub enum Action {
     /// What only the DHT wants.
     #[cfg(feature = "kad")]
     Kad(kad::Order),
+    /// What only publish and subscribe wants.
+    #[cfg(feature = "pubsub")]
+    Pubsub(pubsub::Order),
     /// What only the signalling of WebRTC wants.
     #[cfg(feature = "webrtc")]
     Signal(webrtc::Order),

@@ -228,7 +228,9 @@ impl Protocol for Ping {
             Input::Timeout => self.on_timeout(now),
             Input::LocalChanged => {}
             #[cfg(feature = "service")]
-            Input::Identified { .. } | Input::Flushed { .. } => {}
+            Input::Identified { .. } => {}
+            #[cfg(any(feature = "pubsub", feature = "service"))]
+            Input::Flushed { .. } => {}
         }
     }
 

@@ -10,6 +10,7 @@ mod mdns;
 mod names;
 mod naming;
 mod program;
+mod pubsub;
 mod punch;
 mod reach;
 mod records;

@@ -21,7 +21,7 @@ pub(super) struct Messages {
     pub(super) outbox: Buffer,
     pub(super) finish: bool,
     /// The node wants to know when the outbox is empty.
-    #[cfg(feature = "service")]
+    #[cfg(any(feature = "pubsub", feature = "service"))]
     pub(super) tell_flushed: bool,
     pub(super) queued: bool,
     /// The remote's half is closed, and the node does not know it yet.
@@ -87,7 +87,7 @@ impl Streams {
         true
     }
 
-    #[cfg(feature = "service")]
+    #[cfg(any(feature = "pubsub", feature = "service"))]
     pub(in crate::connection) fn tell_flushed(&mut self, id: StreamId) {
         if let Some(messages) = self.entries.get_mut(&id).and_then(|e| e.messages.as_deref_mut()) {
             messages.tell_flushed = true;
@@ -112,7 +112,7 @@ impl Streams {
         if messages.finish && messages.outbox.is_empty() {
             stream.finish();
         }
-        #[cfg(feature = "service")]
+        #[cfg(any(feature = "pubsub", feature = "service"))]
         if messages.outbox.is_empty() && core::mem::take(&mut messages.tell_flushed) {
             self.to_node.push_back(ToNode::Flushed { stream: id });
         }

@@ -186,7 +186,9 @@ impl Protocol for Identify {
             Input::LocalChanged => self.push_to_all(),
             Input::OpenFailed { .. } | Input::Timeout => {}
             #[cfg(feature = "service")]
-            Input::Identified { .. } | Input::Flushed { .. } => {}
+            Input::Identified { .. } => {}
+            #[cfg(any(feature = "pubsub", feature = "service"))]
+            Input::Flushed { .. } => {}
         }
     }
 

@@ -482,7 +482,9 @@ impl Protocol for Kademlia {
                 self.republish(now);
             }
             #[cfg(feature = "service")]
-            Input::Identified { .. } | Input::Flushed { .. } => {}
+            Input::Identified { .. } => {}
+            #[cfg(any(feature = "pubsub", feature = "service"))]
+            Input::Flushed { .. } => {}
         }
         self.advance(now);
     }

@@ -373,7 +373,9 @@ impl Protocol for Client {
             Input::Timeout => self.on_timeout(now),
             Input::LocalChanged => {}
             #[cfg(feature = "service")]
-            Input::Identified { .. } | Input::Flushed { .. } => {}
+            Input::Identified { .. } => {}
+            #[cfg(any(feature = "pubsub", feature = "service"))]
+            Input::Flushed { .. } => {}
         }
     }
 

@@ -366,7 +366,9 @@ impl Protocol for Signalling {
             Input::Timeout => self.on_timeout(now),
             Input::LocalChanged => {}
             #[cfg(feature = "service")]
-            Input::Identified { .. } | Input::Flushed { .. } => {}
+            Input::Identified { .. } => {}
+            #[cfg(any(feature = "pubsub", feature = "service"))]
+            Input::Flushed { .. } => {}
         }
     }
 

@@ -1,0 +1,214 @@
+//! What a peer says.
+
+use std::sync::Arc;
+
+use crate::identity::{PeerId, VerifyError};
+use crate::time::Instant;
+
+use super::event::PubsubEvent;
+use super::message::{Message, MessageId, SignatureError, TopicName};
+use super::router::{MAX_TOPICS, MAX_TOPICS_PER_PEER, Router};
+use super::seen::{Fate, MAX_SENDERS};
+use super::validation::{Validation, Verdict};
+use super::version::Version;
+use super::wire::{Extensions, Item};
+
+impl Router {
+    /// Whether what a peer says is listened to.
+    pub fn listens_to(&self, now: Instant, peer: &PeerId) -> bool {
+        self.is_explicit(peer) || self.scores.of(now, peer) >= self.config.thresholds.graylist
+    }
+
+    /// A peer said so many things that go beyond the limits, or was not to be understood.
+    pub fn exceeded(&mut self, peer: &PeerId, count: usize) {
+        self.stats.excess = self.stats.excess.saturating_add(count as u64);
+        // All of one RPC are one misdeed, a large one a greater.
+        self.scores.misbehaved(peer, 1.0 + (count as f64 / 1000.0).min(10.0));
+    }
+
+    /// A peer said something.
+    pub fn receive(&mut self, now: Instant, peer: &PeerId, item: Item) {
+        if !self.knows(peer) {
+            return;
+        }
+        match item {
+            Item::Subscribe(topic) => self.on_subscribe(peer, &topic),
+            Item::Unsubscribe(topic) => {
+                let left = self.peers.get_mut(peer).is_some_and(|p| p.topics.remove(&topic));
+                if left {
+                    let in_mesh = |router: &Self| {
+                        router.topics.get(&topic).is_some_and(|state| state.mesh.contains(peer))
+                    };
+                    if in_mesh(self) {
+                        self.scores.pruned(now, peer, &topic);
+                    }
+                    self.forget(peer, &topic);
+                }
+            }
+            Item::Message(message) => self.on_message(now, peer, message),
+            Item::Extensions(extensions) => self.on_extensions(peer, extensions),
+            _ if !self.gossips(peer) => {}
+            Item::IHave(topic, ids) => self.on_ihave(now, peer, &topic, ids),
+            Item::IWant(ids) => self.on_iwant(now, peer, &ids),
+            Item::Graft(topic) => self.on_graft(now, peer, &topic),
+            Item::Prune { topic, peers, backoff } => {
+                self.on_prune(now, peer, &topic, (peers, backoff));
+            }
+            Item::IDontWant(ids) => self.on_idontwant(peer, ids),
+            Item::Test => {}
+        }
+    }
+
+    pub(super) fn on_subscribe(&mut self, peer: &PeerId, topic: &TopicName) {
+        let name = self.name(topic);
+        let room = self.topics.len() < MAX_TOPICS || self.topics.contains_key(&name);
+        let Some(remote) = self.peers.get_mut(peer) else { return };
+        if !room || remote.topics.len() >= MAX_TOPICS_PER_PEER && !remote.topics.contains(&name) {
+            return self.exceeded(peer, 1);
+        }
+        remote.topics.insert(name.clone());
+        if self.topics.entry(name.clone()).or_default().peers.insert(*peer) {
+            self.emit(PubsubEvent::Subscribed { peer: *peer, topic: name });
+        }
+    }
+
+    fn on_extensions(&mut self, peer: &PeerId, extensions: Extensions) {
+        let Some(remote) = self.peers.get_mut(peer) else { return };
+        if remote.version >= Version::V1_3 {
+            remote.extensions = Some(extensions);
+        }
+    }
+
+    fn on_message(&mut self, now: Instant, peer: &PeerId, message: Arc<Message>) {
+        let Some(topic) = self.topics.get(message.topic()).and_then(|topic| topic.ours.as_ref())
+        else {
+            self.stats.ignored += 1;
+            return;
+        };
+        let signing = topic.signing.unwrap_or(self.config.signing);
+        let too_long = topic.max_data.is_some_and(|max| message.data().len() > max)
+            || message.as_bytes().len() > self.config.max_message();
+        // What is ours we have; whoever sends it back is not to gain by it.
+        if message.from() == Some(self.me) && !too_long {
+            self.stats.duplicates += 1;
+            return;
+        }
+        if too_long || message.check(signing).is_err() {
+            return self.refuse(peer, message.topic());
+        }
+        let id = self.config.message_ids.of(&message);
+        if self.seen.get(&id).is_some() {
+            return self.on_duplicate(now, peer, &id, message.topic());
+        }
+        let signed = signing == super::message::Signing::Strict;
+        // Only now, since most messages are copies and signatures are what costs.
+        match if signed { message.verify() } else { Ok(()) } {
+            Ok(()) => {}
+            // Not its sender's fault.
+            Err(SignatureError::Signature(VerifyError::NotCompiled(_))) => {
+                self.stats.ignored += 1;
+                return;
+            }
+            Err(_) => return self.refuse(peer, message.topic()),
+        }
+        self.announce(peer, &id, &message);
+        self.judge(now, *peer, id, message);
+    }
+
+    /// Counts a bad message.
+    fn refuse(&mut self, peer: &PeerId, topic: &TopicName) {
+        self.stats.rejected += 1;
+        self.scores.invalid(peer, topic);
+    }
+
+    fn on_duplicate(&mut self, now: Instant, peer: &PeerId, id: &MessageId, topic: &TopicName) {
+        self.stats.duplicates += 1;
+        match self.seen.get_mut(id) {
+            Some(Fate::Pending(senders))
+                if senders.len() < MAX_SENDERS && !senders.contains(peer) =>
+            {
+                senders.push(*peer);
+            }
+            Some(Fate::Valid(at)) => {
+                let late = now - *at;
+                self.scores.also(peer, topic, late);
+            }
+            Some(Fate::Invalid) => self.scores.invalid(peer, topic),
+            _ => {}
+        }
+    }
+
+    /// Asks whoever decides whether a message is good.
+    fn judge(&mut self, now: Instant, peer: PeerId, id: MessageId, message: Arc<Message>) {
+        self.seen.insert(now, id.clone(), Fate::Pending(vec![peer]));
+        let validation = self
+            .topics
+            .get(message.topic())
+            .and_then(|topic| topic.ours.as_ref())
+            .map(|ours| ours.validation.clone())
+            .unwrap_or_default();
+        let verdict = match validation {
+            Validation::None => Verdict::Accept,
+            Validation::Sync(validator) => validator(&message, &peer),
+            Validation::Async => {
+                if self.pending.add(now, id.clone(), message.clone(), peer) {
+                    let received_from = peer;
+                    return self.emit(PubsubEvent::Validate { message, id, received_from });
+                }
+                Verdict::Ignore
+            }
+        };
+        self.decided(now, (&id, message, peer), verdict);
+    }
+
+    /// The application's judgement on a message of [`PubsubEvent::Validate`]; `false` if
+    /// none waits.
+    pub fn validated(&mut self, now: Instant, id: &MessageId, verdict: Verdict) -> bool {
+        let Some((message, peer)) = self.pending.take(id) else { return false };
+        self.decided(now, (id, message, peer), verdict);
+        true
+    }
+
+    fn decided(
+        &mut self,
+        now: Instant,
+        (id, message, from): (&MessageId, Arc<Message>, PeerId),
+        verdict: Verdict,
+    ) {
+        let fate = match verdict {
+            Verdict::Accept => Fate::Valid(now),
+            Verdict::Reject => Fate::Invalid,
+            Verdict::Ignore => Fate::Ignored,
+        };
+        let senders = match self.seen.get_mut(id).map(|known| core::mem::replace(known, fate)) {
+            Some(Fate::Pending(senders)) => senders,
+            _ => vec![from],
+        };
+        let topic = message.topic().clone();
+        match verdict {
+            Verdict::Accept => {
+                self.stats.delivered += 1;
+                self.scores.first(&from, &topic);
+                for also in senders.iter().filter(|sender| **sender != from) {
+                    self.scores.also(also, &topic, core::time::Duration::ZERO);
+                }
+                self.cache.put(id.clone(), message.clone());
+                self.forward(id, &message, &senders);
+                let id = id.clone();
+                self.emit(PubsubEvent::Message { message, id, received_from: from });
+            }
+            Verdict::Reject => {
+                self.stats.rejected += 1;
+                senders.iter().for_each(|sender| self.scores.invalid(sender, &topic));
+            }
+            Verdict::Ignore => self.stats.ignored += 1,
+        }
+    }
+
+    /// Gives up waiting for judgements that do not come.
+    pub(super) fn expire_pending(&mut self, now: Instant) {
+        for id in self.pending.overdue(now) {
+            self.validated(now, &id, Verdict::Ignore);
+        }
+    }
+}
