@@ -16,6 +16,8 @@ mod limiting;
 #[cfg(feature = "full")]
 mod manager;
 #[cfg(feature = "full")]
+mod pubsub;
+#[cfg(feature = "full")]
 mod reach;
 mod records;
 #[cfg(feature = "full")]
@@ -330,6 +332,7 @@ impl Core {
                 reach::record(&mut Records(&mut self.output), &output);
                 relay::record(&mut Records(&mut self.output), &output);
                 manager::record(&mut Records(&mut self.output), &output);
+                pubsub::record(&mut Records(&mut self.output), &output);
                 webrtc::record(&mut Records(&mut self.output), &output);
                 kad::record(&mut Records(&mut self.output), &output);
             }

@@ -78,6 +78,14 @@ pub(crate) enum Tag {
     DhtValue = 103,
     #[cfg(feature = "full")]
     DhtDone = 104,
+    #[cfg(feature = "full")]
+    Published = 130,
+    #[cfg(feature = "full")]
+    Validate = 131,
+    #[cfg(feature = "full")]
+    Subscribed = 132,
+    #[cfg(feature = "full")]
+    Unsubscribed = 133,
 }
 
 /// Why something failed, as far as programs care; the order is that of `src/core.ts`.

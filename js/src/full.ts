@@ -21,6 +21,7 @@ import { followPage } from './life.js'
 import { configure, filtersOf, setBandwidth, stats } from './limiting.js'
 import type { NodeFilters, NodeStats, Rates, RatesOf } from './limits.js'
 import { NodeImpl } from './node.js'
+import { PubsubImpl } from './pubsub/pubsub.js'
 import {
   type AddressOptions,
   type AutonatOptions,
@@ -78,6 +79,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   readonly dht: Dht
   readonly routing: Routing
   readonly #dht: DhtImpl
+  readonly pubsub: PubsubImpl
   readonly #core: Core<FullCore>
   readonly #host: Host
   readonly #relays: Relays
@@ -105,6 +107,12 @@ export class FullNode extends NodeImpl implements PeerNode {
     const [closed, check, touch] = [() => this.closed, () => this.check(), () => this.engine.touch()]
     this.#dht = new DhtImpl({ core, closed, check, touch }, isPage())
     this.dht = this.#dht
+    this.pubsub = new PubsubImpl({
+      core: checked,
+      closed,
+      touch,
+      emit: (name, detail) => emit(this, name, detail),
+    })
     this.filters = filtersOf(core, (act) => {
       this.check()
       act()
@@ -141,6 +149,7 @@ export class FullNode extends NodeImpl implements PeerNode {
     autonat,
     dht,
     routers,
+    pubsub,
   }: FullNodeOptions): Promise<void> {
     const { raw } = this.#core
     const page = isPage()
@@ -176,6 +185,7 @@ export class FullNode extends NodeImpl implements PeerNode {
       this.routing.add(this.#dht)
     }
     for (const router of routers ?? []) this.routing.add(router)
+    if (pubsub !== undefined) this.pubsub.start(pubsub)
     this.engine.touch()
   }
 
@@ -371,6 +381,12 @@ export class FullNode extends NodeImpl implements PeerNode {
 
   protected override onPart(kind: number, body: Records): void {
     switch (kind) {
+      case 130:
+      case 131:
+      case 132:
+      case 133:
+        this.pubsub.onPart(kind, body)
+        break
       case 40: {
         const key = body.range().slice()
         const put = body.byte() === 1
@@ -452,6 +468,7 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#dht.close()
     this.#unfollow?.()
     this.#webrtc?.stop()
+    this.pubsub.stop()
     if (this.#writer === undefined) return
     for (const event of LEAVING) globalThis.removeEventListener?.(event, this.#onHide)
     this.#flush()

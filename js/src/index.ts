@@ -22,6 +22,7 @@ export type { EventMap, Listener, TypedEventTarget } from './events.js'
 export type { CertificateOptions, IceOptions, IceServer } from './host/webrtc/rtc.js'
 export { indexedDbKeyStore } from './keys/indexeddb.js'
 export type * from './limits.js'
+export type * from './pubsub/types.js'
 export type {
   AddressOptions,
   AutonatOptions,

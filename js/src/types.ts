@@ -6,6 +6,7 @@ import type { PeerStoreError, PolypeerError } from './errors.js'
 import type { TypedEventTarget } from './events.js'
 import type { Ipns } from './ipns.js'
 import type { Limiting, LimitingOptions } from './limits.js'
+import type { Pubsub, PubsubEvents, PubsubOptions } from './pubsub/types.js'
 import type { AddressOptions, AutonatOptions, OwnAddress, Reachability, ReachEvents } from './reach.js'
 import type { RelayEvents, RelayLimit, RelayServiceOptions, RelayStats } from './relay.js'
 import type { Router, Routing } from './routing/types.js'
@@ -103,6 +104,11 @@ export interface FullNodeOptions extends NodeOptions, LimitingOptions {
    */
   readonly autonat?: boolean | AutonatOptions
   /**
+   * How the node publishes and subscribes. Default: as gossipsub, from its first topic on;
+   * with this option, be it empty, it is told to others from the start.
+   */
+  readonly pubsub?: PubsubOptions
+  /**
    * How peer connections are made; `false` for none. A worker has none but those that
    * a page lends it: the port from `webRtcPort`. In Node, with which certificate WebRTC
    * direct is listened on. Default: on in pages and Node.
@@ -169,7 +175,7 @@ export interface PeerInfo {
 }
 
 /** The events of a node, by name, and the type of their `detail`. */
-export interface NodeEvents extends ReachEvents, RelayEvents, WebRtcEvents {
+export interface NodeEvents extends PubsubEvents, ReachEvents, RelayEvents, WebRtcEvents {
   /** A connection was opened, by either side. */
   'connection:open': Connection
   /** A connection was closed, by either side or by an error. */
@@ -218,6 +224,8 @@ export interface PeerNode extends MiniNode, Limiting {
   readonly dht: Dht
   /** Finds peers, providers and values by all that is switched on. */
   readonly routing: Routing
+  /** Topics. */
+  readonly pubsub: Pubsub
   /** The peers that are kept, connected or not. */
   readonly kept: readonly PeerId[]
 

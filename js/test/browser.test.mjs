@@ -94,6 +94,23 @@ describe('Chromium', { timeout: 180_000 }, () => {
       assert.deepEqual(await run('service', node.addresses), ['/test/service/1.4.0', 'HELLO'])
     })
 
+    it(`${place}: publishes and subscribes`, async () => {
+      const topic = node.pubsub.subscribe('page')
+      try {
+        const left = run('topic', node.addresses)
+        await until(() => topic.peers.length === 1)
+        topic.publish('hello')
+        const { value } = await topic.next()
+        assert.equal(new TextDecoder().decode(value.data), 'HELLO')
+        assert.deepEqual([value.from], topic.peers)
+        topic.publish('bye')
+        assert.equal(await left, node.peerId)
+        await until(() => topic.peers.length === 0)
+      } finally {
+        topic.close()
+      }
+    })
+
     it(`${place}: keeps an identity in IndexedDB`, async () => {
       const first = await run('identity', 'kept')
       assert.equal(await run('identity', 'kept'), first)

@@ -97,6 +97,27 @@ export async function ask(name, command, address, options = {}) {
   return report
 }
 
+/** Starts a peer that does what it is asked for: `ask(request)` tells what came of it. */
+async function asked(name, ...args) {
+  const { child, line, end } = start(name, args)
+  const { peerId, addresses } = await line()
+  let last = Promise.resolve()
+  const ask = (request) => {
+    // One after the other, as the answers come.
+    const answer = last.then(async () => {
+      child.stdin.write(`${JSON.stringify(request)}\n`)
+      return await line()
+    })
+    last = answer.catch(() => {})
+    return answer
+  }
+  return { name, peerId, address: addresses[0], ask, close: end }
+}
+
+/** Starts a peer that publishes and subscribes; `protocol` is the only one for that which it speaks. */
+export const joinPubsub = (name, protocol) =>
+  asked(name, 'pubsub', ...(protocol === undefined ? [] : ['--protocol', protocol]))
+
 /** Starts the command `idle` or `places` of a dialer; `close` lets go of its connections. */
 export async function hold(name, address, count, command = 'idle') {
   const { line, end } = start(name, [command, address, '--count', String(count)])

@@ -7,7 +7,7 @@ import { type Neighbour, Neighbours } from './neighbours'
 import { persona } from './persona'
 import { Room } from './room'
 import { chooseServer, chosenServer } from './server'
-import { listen, say } from './talk'
+import { Talk } from './talk'
 import { Composer } from './view/composer'
 import { find } from './view/dom'
 import { Log } from './view/log'
@@ -23,6 +23,8 @@ import { showYou } from './view/you'
  */
 const OPTIONS: FullNodeOptions = {
   listen: ['/p2p-circuit', '/webrtc'],
+  // A line is little: a relay's allowance is enough for it.
+  pubsub: { limited: true },
   ...(['localhost', '127.0.0.1', '[::1]'].includes(location.hostname) ? { webrtc: { iceServers: [] } } : {}),
 }
 
@@ -57,7 +59,7 @@ function start({ node, kept }: { node: PeerNode; kept: boolean }): void {
   const log = new Log(node.peerId)
   const network = new Network(node.peerId)
   const people = new People((peer, file) => void send(peer, file))
-  const composer = new Composer((text) => void speak(text))
+  const composer = new Composer((text) => speak(text))
   const paths = new Map<PeerId, Neighbour['path']>()
   const neighbours = new Neighbours(node, (all) => {
     people.show(all)
@@ -93,8 +95,8 @@ function start({ node, kept }: { node: PeerNode; kept: boolean }): void {
   })
   room = entered
 
-  listen(node, (line) => {
-    network.moves(line.from, 'back')
+  const talk = new Talk(node, (line, through) => {
+    network.moves(through, 'back')
     log.add(line)
   })
   receiveFiles(node, (offer, stop) => {
@@ -103,26 +105,13 @@ function start({ node, kept }: { node: PeerNode; kept: boolean }): void {
     return transfer
   })
 
-  /** Says something to everybody who is reached. */
-  async function speak(text: string): Promise<void> {
+  /** Says something to everybody in the room. */
+  function speak(text: string): void {
     const line = log.add({ from: node.peerId, text, at: Date.now() })
-    const missed: string[] = []
-    const all = neighbours.all.filter(({ path }) => path !== 'connecting')
-    await Promise.all(
-      all.map(async ({ peer }) => {
-        network.moves(peer, 'there')
-        try {
-          const connection = neighbours.connection(peer)
-          if (connection === undefined) throw new Error('the connection was lost')
-          await say(connection, text)
-        } catch {
-          missed.push(persona(peer).name)
-        }
-      }),
-    )
-    if (missed.length === 0) return
-    line.lost(missed.length === all.length ? 'Not sent' : `Not heard by ${missed.join(', ')}`)
-    if (missed.length === all.length) composer.restore(text)
+    for (const { peer, path } of neighbours.all) if (path !== 'connecting') network.moves(peer, 'there')
+    if (talk.say(text) > 0) return
+    line.lost('Not sent')
+    composer.restore(text)
   }
 
   async function send(peer: PeerId, file: File): Promise<void> {

@@ -1,17 +1,18 @@
-/** What is said from page to page: each line is a stream of its own, closed when it was heard. */
+/** What is said in the room: a topic between pages, which pass on what they hear. */
 
-import type { Connection, PeerId, PeerNode, Stream } from 'polypeer'
-import { encodeFrame, FrameError, FrameReader } from './frames'
+import type { PeerId, PeerNode, PubsubMessage, Topic } from 'polypeer'
 
-export const TALK = '/polypeer/talk/1.0.0'
+export const TOPIC = '/polypeer/room/1.0.0'
 
-/** How long a line may be under way, in milliseconds. */
-const SAY_MS = 10_000
-/** Lines of one peer that are taken at once, and then one every {@link REFILL_MS}; more are refused. */
+/** The longest line in bytes: what the page lets one write, in whatever script. */
+const MAX_LINE_BYTES = 4096
+/** Lines of one peer that are taken at once, and then one every {@link REFILL_MS}; more are dropped. */
 const BURST = 20
 const REFILL_MS = 200
+/** Peers whose pace is known; the one that spoke longest ago is forgotten first. */
+const MAX_PACES = 1000
 
-/** A line that another page said. */
+/** A line that somebody said. */
 export interface Line {
   readonly from: PeerId
   readonly text: string
@@ -19,48 +20,50 @@ export interface Line {
   readonly at: number
 }
 
-/** Takes what others say. */
-export function listen(node: PeerNode, heard: (line: Line) => void): void {
-  const paces = new Map<PeerId, Pace>()
-  node.addEventListener('peer:disconnect', ({ detail }) => paces.delete(detail))
-  const take = async (stream: Stream): Promise<void> => {
-    const from = stream.connection.peer
-    const pace = paces.get(from) ?? new Pace()
-    paces.set(from, pace)
-    if (!pace.step()) throw new FrameError('too many lines at once')
-    const text = await readText(stream)
-    heard({ from, text, at: Date.now() })
-    await stream.close()
+export class Talk {
+  readonly #topic: Topic
+  readonly #paces = new Map<PeerId, Pace>()
+
+  /** Calls `heard` with each line of others, and with the neighbour that it came from. */
+  constructor(node: PeerNode, heard: (line: Line, through: PeerId) => void) {
+    this.#topic = node.pubsub.subscribe(TOPIC, {
+      maxDataLength: MAX_LINE_BYTES,
+      // Who says too much is not passed on: the others are spared it too.
+      validator: (message) =>
+        textOf(message) === undefined ? 'reject' : this.#pace(message) ? 'accept' : 'ignore',
+      onMessage(message) {
+        const text = textOf(message)
+        if (text === undefined || message.from === undefined) return
+        heard({ from: message.from, text, at: Date.now() }, message.receivedFrom)
+      },
+    })
   }
-  // A line is little: a relay's allowance is enough for it.
-  node.handle(TALK, take, { limited: true })
+
+  /** Says something to all who are there; tells how many were reached at once. */
+  say(text: string): number {
+    return this.#topic.publish(JSON.stringify({ text })).peers
+  }
+
+  #pace({ from }: PubsubMessage): boolean {
+    if (from === undefined) return false
+    const pace = this.#paces.get(from) ?? new Pace()
+    this.#paces.delete(from)
+    this.#paces.set(from, pace)
+    const [oldest] = this.#paces.keys()
+    if (this.#paces.size > MAX_PACES && oldest !== undefined) this.#paces.delete(oldest)
+    return pace.step()
+  }
 }
 
-/**
- * Says something to a peer; resolves when it was heard.
- *
- * @throws {Error} it may not have been.
- */
-export async function say(connection: Connection, text: string): Promise<void> {
-  const signal = AbortSignal.timeout(SAY_MS)
-  const stream = await connection.openStream(TALK, { signal, limited: true })
-  await stream.write(encodeFrame(new TextEncoder().encode(JSON.stringify({ text }))), { signal })
-  await stream.closeWrite()
-  // The other closes when it has heard.
-  while ((await stream.read({ signal })) !== undefined);
-}
-
-async function readText(stream: Stream): Promise<string> {
-  const frames = new FrameReader()
-  for (;;) {
-    const bytes = await stream.read({ signal: AbortSignal.timeout(SAY_MS) })
-    if (bytes === undefined) throw new FrameError('the line has no end')
-    for (const frame of frames.read(bytes)) {
-      const said: unknown = JSON.parse(new TextDecoder().decode(frame))
-      if (typeof said === 'object' && said !== null && 'text' in said && typeof said.text === 'string')
-        return said.text
-      throw new FrameError('not a line')
-    }
+/** What a message says, if it is a line. */
+function textOf({ data }: PubsubMessage): string | undefined {
+  try {
+    const said: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data))
+    const isLine =
+      typeof said === 'object' && said !== null && 'text' in said && typeof said.text === 'string'
+    return isLine ? (said.text as string) : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -54,6 +54,15 @@ impl<K: Ord, V> Map<K, V> {
         self.entries.get(at).map(|(_, value)| value)
     }
 
+    /// The entry that equals `key`, with its key.
+    pub fn get_key_value<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
+        let at = self.find(key).ok()?;
+        self.entries.get(at).map(|(key, value)| (key, value))
+    }
+
     /// The value of `key`, to be changed.
     pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where

@@ -128,6 +128,7 @@ impl Node {
         prepare: impl FnOnce(&mut Brain),
     ) -> Self {
         config.connection.ciphers = platform.ciphers();
+        config.first_sequence = config.first_sequence.max(platform.unix_millis());
         config.set_unix_clock(|| {
             let since_zero = platform.now().as_micros() / 1000;
             platform.unix_millis().saturating_sub(since_zero)

@@ -44,7 +44,8 @@ pub struct Config {
     /// [`DEFAULT_WEIGHT`](crate::muxer::yamux::DEFAULT_WEIGHT), of their connection.
     pub weights: Vec<(Name, u8)>,
     /// The number of our first signed peer record, which must be higher than any
-    /// that we signed before: hosts pass milliseconds of Unix time.
+    /// that we signed before: hosts pass milliseconds of Unix time, as
+    /// [`facade::Node`](crate::facade::Node) does by itself.
     pub first_sequence: u64,
     /// Which of our addresses are believed and announced.
     #[cfg(feature = "addresses")]

@@ -114,6 +114,19 @@ export const actions = {
       return { note: note && new TextDecoder().decode(note), peer: connection.peer }
     }),
 
+  // Hears what the node publishes, and says it back in capitals.
+  topic: (addresses) =>
+    withNode({}, async (node) => {
+      const topic = node.pubsub.subscribe('page')
+      await node.dial(addresses)
+      for await (const { from, data } of topic) {
+        const said = new TextDecoder().decode(data)
+        if (said === 'bye') return from
+        topic.publish(said.toUpperCase())
+      }
+      return 'it ended'
+    }),
+
   // A session with a service of the node, which answers and is then left.
   service: (addresses) =>
     withNode({}, async (node) => {

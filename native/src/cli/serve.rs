@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures::StreamExt;
 use polypeer::Keypair;
@@ -61,8 +61,6 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     let host = Native::new(Options { certificate, webrtc_certificate, ..Options::default() });
     let configure = || configured(&arguments, loaded.keypair.clone());
     let mut config = configure()?;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    config.first_sequence = u64::try_from(since.as_millis()).unwrap_or_default();
     let keeping = Keeping::open(&arguments, &path, output).await?;
     raise_descriptor_limit();
     let host = Arc::new(host);

@@ -47,7 +47,13 @@ func run(args []string) error {
 	through := flags.String("through", "", "address of a relay to listen through")
 	version := flags.Int64("version", 2, "of AutoNAT")
 	which := flags.String("which", "open", "open, closed or elsewhere: the address that AutoNAT is asked about")
+	protocol := flags.String("protocol", "", "the only one to speak, of publish and subscribe")
 	switch args[0] {
+	case "pubsub":
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return servePubsub(*protocol)
 	case "listen", "relay":
 		if err := flags.Parse(args[1:]); err != nil {
 			return err

@@ -4,15 +4,18 @@ import { tcp } from '@libp2p/tcp'
 import { webRTCDirect } from '@libp2p/webrtc'
 import { main } from '../shared/cli.mjs'
 import { makePeer } from './adapter.mjs'
+import { servePubsub } from './pubsub.mjs'
 
 const unlimited = { reservations: { applyDefaultLimit: false } }
 
-await main(({ listen, relay = false }) =>
-  makePeer({
-    listen,
-    transports: [tcp(), webRTCDirect({ rtcConfiguration: { iceServers: [] } }), circuitRelayTransport()],
-    services: relay ? { relay: circuitRelayServer(unlimited) } : {},
-  }),
+await main(
+  ({ listen, relay = false }) =>
+    makePeer({
+      listen,
+      transports: [tcp(), webRTCDirect({ rtcConfiguration: { iceServers: [] } }), circuitRelayTransport()],
+      services: relay ? { relay: circuitRelayServer(unlimited) } : {},
+    }),
+  { pubsub: servePubsub },
 )
 // Its WebRTC, a native addon, keeps a process alive after the last connection.
 process.exit()

@@ -6,9 +6,9 @@ import { check, serve } from './protocols.mjs'
 /**
  * `makePeer({ listen, relay, autonat })` makes a peer that listens on the multiaddresses
  * `listen`, is a relay without limits if `relay` says so, and dials for others if
- * `autonat` does.
+ * `autonat` does; `asked` are commands of the peer's own, which do what the input asks for.
  */
-export async function main(makePeer) {
+export async function main(makePeer, asked = {}) {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -18,11 +18,14 @@ export async function main(makePeer) {
       download: { type: 'string', default: '0' },
       count: { type: 'string', default: '100' },
       through: { type: 'string' },
+      // The only one to speak, of publish and subscribe.
+      protocol: { type: 'string' },
       // Of AutoNAT: both are served.
       version: { type: 'string' },
     },
   })
   const [command, address] = positionals
+  if (asked[command]) return asked[command](values)
   const dialer = async () => {
     const peer = await makePeer({ listen: [] })
     serve(peer)

@@ -2,7 +2,7 @@
 import { createNode } from 'polypeer'
 
 export const CHAT = '/polypeer/chat/1.0.0'
-export const TALK = '/polypeer/talk/1.0.0'
+const TOPIC = '/polypeer/room/1.0.0'
 
 /** A message with its length before it, as bytes. */
 export function frame(message) {
@@ -34,31 +34,24 @@ export async function* messages(stream) {
  */
 export async function nodePeer(t, addresses) {
   const relay = addresses.find((address) => address.includes('/ws/'))
-  const node = await createNode({ listen: [`${relay}/p2p-circuit`] })
+  const node = await createNode({ listen: [`${relay}/p2p-circuit`], pubsub: { limited: true } })
   t.after(() => node.close())
   await reserved(node)
   const heard = queue()
-  node.handle(
-    TALK,
-    async (stream) => {
-      for await (const { text } of messages(stream)) heard.put({ text, from: stream.connection.peer })
-      await stream.close()
-    },
-    { limited: true },
-  )
+  const topic = node.pubsub.subscribe(TOPIC, ({ from, data }) => {
+    heard.put({ text: JSON.parse(new TextDecoder().decode(data)).text, from })
+  })
   const room = await node.dial(relay, CHAT)
   await messages(room).next()
   return {
     peer: node.peerId,
     /** The next line that somebody says. */
     hear: () => heard.take(),
-    /** Says something to a peer that has dialed this one; resolves when it was heard. */
-    async say(peer, text) {
-      const connection = node.connections.find((one) => one.peer === peer)
-      const stream = await connection.openStream(TALK, { limited: true })
-      await stream.write(frame({ text }))
-      await stream.closeWrite()
-      for await (const _ of stream);
+    /** Says something to all who are in the room. */
+    say: (text) => topic.publish(JSON.stringify({ text })),
+    /** Who is in the room. */
+    get others() {
+      return topic.peers
     },
   }
 }

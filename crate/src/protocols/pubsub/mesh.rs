@@ -97,9 +97,9 @@ impl Router {
     pub(super) fn leave(&mut self, now: Instant, topic: &TopicName) {
         let backoff = self.config.unsubscribe_backoff;
         let Some(state) = self.topics.get_mut(topic) else { return };
-        for peer in &core::mem::take(&mut state.mesh) {
-            self.scores.pruned(now, peer, topic);
-            self.send_prune(now, topic, *peer, (backoff, false));
+        for peer in core::mem::take(&mut state.mesh) {
+            self.scores.pruned(now, &peer, topic);
+            self.send_prune(now, topic, peer, (backoff, false));
         }
     }
 

@@ -128,11 +128,11 @@ impl Router {
 
     /// What it has done so far.
     pub fn stats(&self) -> Stats {
-        let ours = self.topics.values().filter(|topic| topic.ours.is_some());
+        let ours = || self.topics.values().filter(|topic| topic.ours.is_some());
         Stats {
             peers: self.peers.len(),
-            topics: ours.clone().count(),
-            mesh: ours.map(|topic| topic.mesh.len()).sum(),
+            topics: ours().count(),
+            mesh: ours().map(|topic| topic.mesh.len()).sum(),
             seen: self.seen.len(),
             ..self.stats
         }
@@ -255,7 +255,7 @@ impl Router {
         if !lost || remote.version == Version::Floodsub {
             return items;
         }
-        for name in &remote.topics {
+        for name in remote.topics.iter() {
             let Some(topic) = self.topics.get(name) else { continue };
             if topic.mesh.contains(peer) {
                 items.push(Item::Graft(name.clone()));

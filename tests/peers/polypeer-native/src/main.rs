@@ -5,6 +5,7 @@ mod bench;
 mod dial;
 mod flood;
 mod plain;
+mod pubsub;
 mod punch;
 mod serve;
 #[path = "../../shared/streams.rs"]
@@ -12,7 +13,6 @@ mod streams;
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use polypeer::facade::{Node, Platform};
@@ -57,6 +57,10 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
     let number = |name: &str| option(name).unwrap_or("0").parse::<u64>();
     let count = || option("--count").unwrap_or("100").parse::<usize>();
     match arguments {
+        [command, ..] if command == "pubsub" => {
+            pubsub::serve().await?;
+            Ok(true)
+        }
         [command, ..] if command == "listen" && option("--through").is_some() => {
             let node = start();
             listen_through(&node, option("--through").unwrap_or_default()).await?;
@@ -156,8 +160,6 @@ fn start() -> Node {
     let keypair = Keypair::generate_ed25519(&mut Rng::from_seed(platform.seed()));
     let mut config = Config::new(keypair);
     config.manager = polypeer::swarm::manager::Config::server(config.max_connections);
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    config.first_sequence = u64::try_from(time.as_millis()).unwrap_or_default();
     // As many connections as the benchmarks hold.
     config.max_connections = MAX_CONNECTIONS;
     config.limits = Limits::server(MEMORY);

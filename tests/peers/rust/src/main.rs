@@ -4,6 +4,7 @@ mod autonat;
 mod bench;
 mod dial;
 mod host;
+mod pubsub;
 mod punch;
 mod relay;
 mod serve;
@@ -48,6 +49,10 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             };
             println!("{}", json!({ "peerId": peer_id.to_string(), "addresses": addresses }));
             tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
+            Ok(true)
+        }
+        [command, ..] if command == "pubsub" => {
+            pubsub::serve(option("--protocol")).await?;
             Ok(true)
         }
         [command, ..] if command == "autonat-serve" => {

@@ -108,9 +108,9 @@ impl Scores {
     }
 
     fn forget_one(&mut self) {
-        let gone = self.peers.iter().filter_map(|(peer, score)| Some((score.until?, *peer)));
-        if gone.clone().count() > MAX_RETAINED
-            && let Some((_, longest)) = gone.min()
+        let gone = || self.peers.iter().filter_map(|(peer, score)| Some((score.until?, *peer)));
+        if gone().count() > MAX_RETAINED
+            && let Some((_, longest)) = gone().min()
         {
             self.peers.remove(&longest);
         }
