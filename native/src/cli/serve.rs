@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
     let webrtc_certificate = webrtc_certificate(&arguments, &path)?;
     let host = Native::new(Options { certificate, webrtc_certificate, ..Options::default() });
     let configure = || configured(&arguments, loaded.keypair.clone());
-    let mut config = configure()?;
+    let config = configure()?;
     let keeping = Keeping::open(&arguments, &path, output).await?;
     raise_descriptor_limit();
     let host = Arc::new(host);
