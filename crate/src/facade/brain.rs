@@ -62,6 +62,8 @@ pub(super) struct Brain {
     pub(super) records: super::keeping::Records,
     #[cfg(feature = "pubsub")]
     pub(super) topics: super::pubsub::Topics,
+    #[cfg(feature = "rendezvous")]
+    pub(super) meetings: super::meeting::Meetings,
     pub(super) handlers: BTreeMap<Name, Handler>,
     pub(super) subscribers: Vec<mpsc::Sender<Event>>,
     sleep: Option<(Instant, BoxFuture<'static, ()>)>,
@@ -108,6 +110,8 @@ impl Brain {
             records: super::keeping::Records::default(),
             #[cfg(feature = "pubsub")]
             topics: super::pubsub::Topics::default(),
+            #[cfg(feature = "rendezvous")]
+            meetings: super::meeting::Meetings::new(),
             handlers: BTreeMap::new(),
             subscribers: Vec::new(),
             sleep: None,
@@ -426,6 +430,8 @@ impl Brain {
             Event::Dht { .. } => self.on_query(&event),
             #[cfg(feature = "pubsub")]
             Event::Pubsub(_) => self.on_pubsub(&event),
+            #[cfg(feature = "rendezvous")]
+            Event::Rendezvous(event) => self.on_met(event),
             _ => {}
         }
         self.subscribers.retain_mut(|subscriber| match subscriber.try_send(event.clone()) {

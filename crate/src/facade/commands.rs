@@ -67,6 +67,10 @@ pub(super) enum Command {
     JoinTopic(super::pubsub::Join),
     #[cfg(feature = "pubsub")]
     LeaveTopic(crate::protocols::pubsub::TopicName, u64),
+    #[cfg(feature = "rendezvous")]
+    Rendezvous(super::meeting::Begin, super::meeting::Reply),
+    #[cfg(feature = "rendezvous")]
+    CancelRendezvous(crate::protocols::rendezvous::RequestId),
     #[cfg(feature = "kad")]
     StoreRecords(std::sync::Arc<dyn super::RecordStore>, oneshot::Sender<()>),
     #[cfg(any(
@@ -209,6 +213,13 @@ impl Brain {
             Command::CancelQuery(query) => {
                 self.queries.remove(&query);
                 self.node.cancel_query(now, query);
+            }
+            #[cfg(feature = "rendezvous")]
+            Command::Rendezvous(begin, reply) => self.begin_meeting(now, begin, reply),
+            #[cfg(feature = "rendezvous")]
+            Command::CancelRendezvous(request) => {
+                self.meetings.remove(&request);
+                self.node.cancel_rendezvous(now, request);
             }
             Command::Close(reply) => {
                 self.closing.get_or_insert_default().push(reply);

@@ -21,6 +21,8 @@ mod keeping;
 mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
+#[cfg(feature = "rendezvous")]
+mod meeting;
 #[cfg(all(feature = "ipns", feature = "kad"))]
 mod naming;
 pub mod platform;
@@ -65,6 +67,8 @@ pub use keeping::{
 };
 #[cfg(feature = "limits")]
 pub use limiting::Filters;
+#[cfg(feature = "rendezvous")]
+pub use meeting::{Rendezvous, RendezvousFailed};
 #[cfg(all(feature = "ipns", feature = "kad"))]
 pub use naming::{Publish, PublishError, Published};
 pub use platform::{BoxFuture, Io, Link, Listener, MaybeSend, Platform, TransportError};
@@ -95,6 +99,8 @@ struct Inner {
     commands: mpsc::UnboundedSender<Command>,
     peer_id: PeerId,
     platform: Arc<dyn Platform>,
+    #[cfg(feature = "pnet")]
+    network: Option<[u8; 16]>,
 }
 
 impl Drop for Inner {
@@ -133,17 +139,33 @@ impl Node {
             let since_zero = platform.now().as_micros() / 1000;
             platform.unix_millis().saturating_sub(since_zero)
         });
+        #[cfg(feature = "pnet")]
+        let network = config.connection.pre_shared_key.as_ref().map(|key| key.fingerprint());
         let (commands, inbox) = mpsc::unbounded();
         let mut brain = Brain::new(platform.clone(), config, inbox, commands.clone());
         prepare(&mut brain);
         let peer_id = brain.peer_id();
         platform.spawn(Box::pin(brain.run()));
-        Self { inner: Arc::new(Inner { commands, peer_id, platform }) }
+        let inner = Inner {
+            commands,
+            peer_id,
+            platform,
+            #[cfg(feature = "pnet")]
+            network,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Who we are.
     pub fn peer_id(&self) -> &PeerId {
         &self.inner.peer_id
+    }
+
+    /// What members know our private network by, if it is one
+    /// ([`PreSharedKey::fingerprint`](crate::security::pnet::PreSharedKey::fingerprint)).
+    #[cfg(feature = "pnet")]
+    pub fn network_fingerprint(&self) -> Option<&[u8; 16]> {
+        self.inner.network.as_ref()
     }
 
     /// Listens on `address` and returns where we can be reached: real ports, one

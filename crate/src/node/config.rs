@@ -66,6 +66,9 @@ pub struct Config {
     /// unless there is something here.
     #[cfg(feature = "pubsub")]
     pub pubsub: Option<crate::protocols::pubsub::Config>,
+    /// What we take as a rendezvous point; we are none without it.
+    #[cfg(feature = "rendezvous")]
+    pub rendezvous: Option<crate::protocols::rendezvous::ServerConfig>,
     /// Relays that we use, and whether we are one.
     #[cfg(feature = "relay")]
     pub relay: crate::protocols::relay::Config,
@@ -106,6 +109,8 @@ impl Config {
             kad: None,
             #[cfg(feature = "pubsub")]
             pubsub: None,
+            #[cfg(feature = "rendezvous")]
+            rendezvous: None,
             #[cfg(feature = "relay")]
             relay: crate::protocols::relay::Config::default(),
         }

@@ -86,7 +86,16 @@ impl Node {
         if self.dht_dialed(now, &event) {
             return;
         }
-        #[cfg(not(any(feature = "kad", feature = "manager", feature = "relay")))]
+        #[cfg(feature = "rendezvous")]
+        if self.meeting_dialed(now, &event) {
+            return;
+        }
+        #[cfg(not(any(
+            feature = "kad",
+            feature = "manager",
+            feature = "relay",
+            feature = "rendezvous"
+        )))]
         let _ = now;
         self.emit(event);
     }

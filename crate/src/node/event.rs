@@ -162,6 +162,9 @@ pub enum Event {
     /// News of topics: messages, and who subscribes.
     #[cfg(feature = "pubsub")]
     Pubsub(crate::protocols::pubsub::PubsubEvent),
+    /// What a rendezvous point answered, or that we are registered anew.
+    #[cfg(feature = "rendezvous")]
+    Rendezvous(crate::protocols::rendezvous::RendezvousEvent),
     /// A peer that was connected through a relay is connected directly: traffic
     /// went both ways. The relayed connection ends with its streams.
     #[cfg(any(feature = "dcutr", feature = "webrtc"))]

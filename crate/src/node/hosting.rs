@@ -30,6 +30,10 @@ pub(super) enum ProtocolId {
     Routing,
     #[cfg(feature = "pubsub")]
     Pubsub,
+    #[cfg(feature = "rendezvous")]
+    RendezvousClient,
+    #[cfg(feature = "rendezvous")]
+    RendezvousServer,
     Custom(usize),
     #[cfg(feature = "service")]
     Service(usize),
@@ -57,6 +61,10 @@ impl Node {
             ProtocolId::Routing,
             #[cfg(feature = "pubsub")]
             ProtocolId::Pubsub,
+            #[cfg(feature = "rendezvous")]
+            ProtocolId::RendezvousClient,
+            #[cfg(feature = "rendezvous")]
+            ProtocolId::RendezvousServer,
         ];
         let ids = own.into_iter().chain(custom);
         #[cfg(feature = "service")]
@@ -84,6 +92,10 @@ impl Node {
             ProtocolId::Routing => &self.routing,
             #[cfg(feature = "pubsub")]
             ProtocolId::Pubsub => &self.gossip,
+            #[cfg(feature = "rendezvous")]
+            ProtocolId::RendezvousClient => &self.meeting.client,
+            #[cfg(feature = "rendezvous")]
+            ProtocolId::RendezvousServer => &self.meeting.server,
             ProtocolId::Custom(index) => &*self.custom[index],
             #[cfg(feature = "service")]
             ProtocolId::Service(index) => &self.services.list[index],
@@ -110,6 +122,10 @@ impl Node {
             ProtocolId::Routing => &mut self.routing,
             #[cfg(feature = "pubsub")]
             ProtocolId::Pubsub => &mut self.gossip,
+            #[cfg(feature = "rendezvous")]
+            ProtocolId::RendezvousClient => &mut self.meeting.client,
+            #[cfg(feature = "rendezvous")]
+            ProtocolId::RendezvousServer => &mut self.meeting.server,
             ProtocolId::Custom(index) => &mut *self.custom[index],
             #[cfg(feature = "service")]
             ProtocolId::Service(index) => &mut self.services.list[index],
@@ -135,6 +151,8 @@ impl Node {
         self.settle_dht(now);
         #[cfg(feature = "pubsub")]
         self.settle_pubsub(now);
+        #[cfg(feature = "rendezvous")]
+        self.settle_meeting(now);
     }
 
     pub(super) fn drain(&mut self, id: ProtocolId) {
@@ -177,6 +195,11 @@ impl Node {
                 #[cfg(feature = "pubsub")]
                 Action::Pubsub(order) => {
                     self.gossip.orders.push_back(order);
+                    continue;
+                }
+                #[cfg(feature = "rendezvous")]
+                Action::Rendezvous(order) => {
+                    self.meeting.orders.push_back(order);
                     continue;
                 }
                 #[cfg(feature = "webrtc")]

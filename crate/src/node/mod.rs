@@ -20,6 +20,8 @@ mod limiting;
 mod linking;
 #[cfg(feature = "manager")]
 mod managing;
+#[cfg(feature = "rendezvous")]
+mod meeting;
 mod paths;
 #[cfg(feature = "pubsub")]
 mod pubsub;
@@ -118,6 +120,8 @@ pub struct Node {
     routing: routing::Routing,
     #[cfg(feature = "pubsub")]
     gossip: pubsub::Gossip,
+    #[cfg(feature = "rendezvous")]
+    meeting: meeting::Meeting,
     #[cfg(feature = "webrtc")]
     signals: signalling::Signals,
     #[cfg(feature = "service")]
@@ -179,6 +183,8 @@ impl Node {
             routing: routing::Routing::new(&config, config.connection.keypair.peer_id()),
             #[cfg(feature = "pubsub")]
             gossip: pubsub::Gossip::new(&config, &mut rng),
+            #[cfg(feature = "rendezvous")]
+            meeting: meeting::Meeting::new(&config),
             #[cfg(feature = "webrtc")]
             signals: signalling::Signals::default(),
             #[cfg(feature = "service")]

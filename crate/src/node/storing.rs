@@ -139,6 +139,8 @@ impl Node {
                     self.store.identified(now, peer, &link.remote, info);
                 }
             }
+            #[cfg(feature = "rendezvous")]
+            Event::Rendezvous(event) => self.learn_of_found(now, event),
             _ => {}
         }
     }

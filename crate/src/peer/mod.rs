@@ -16,6 +16,8 @@ mod carrying;
 mod limiting;
 #[cfg(feature = "manager")]
 mod managing;
+#[cfg(feature = "rendezvous")]
+mod meeting;
 #[cfg(feature = "pubsub")]
 mod pubsub;
 #[cfg(feature = "addresses")]

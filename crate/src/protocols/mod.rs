@@ -14,6 +14,8 @@ pub mod ping;
 pub mod pubsub;
 #[cfg(feature = "relay")]
 pub mod relay;
+#[cfg(feature = "rendezvous")]
+pub mod rendezvous;
 #[cfg(feature = "webrtc")]
 pub mod webrtc;
 
@@ -235,6 +237,9 @@ pub enum Action {
     /// What only publish and subscribe wants.
     #[cfg(feature = "pubsub")]
     Pubsub(pubsub::Order),
+    /// What only rendezvous wants.
+    #[cfg(feature = "rendezvous")]
+    Rendezvous(rendezvous::Order),
     /// What only the signalling of WebRTC wants.
     #[cfg(feature = "webrtc")]
     Signal(webrtc::Order),

@@ -22,6 +22,7 @@ use core::fmt;
 
 use salsa20::XSalsa20;
 use salsa20::cipher::{KeyIvInit, StreamCipher};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -88,7 +89,17 @@ impl PreSharedKey {
         }
         Ok(Self(key))
     }
+
+    /// What members know the network by, where all can read it: nothing of the key
+    /// follows from it.
+    pub fn fingerprint(&self) -> [u8; 16] {
+        let digest = Sha256::new().chain_update(FINGERPRINT).chain_update(*self.0).finalize();
+        core::array::from_fn(|at| digest[at])
+    }
 }
+
+/// Keeps the fingerprint apart from whatever else is made of the key.
+const FINGERPRINT: &[u8] = b"polypeer private network";
 
 impl fmt::Debug for PreSharedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,6 +10,7 @@ use polypeer::muxer::yamux::{Config, Role as Side, Yamux};
 use polypeer::negotiate::Dialer;
 use polypeer::protocols::autonat;
 use polypeer::protocols::autonat::message::{DialStatus, Message, ResponseStatus};
+use polypeer::protocols::rendezvous::{self, Register, Status};
 use polypeer::records::{Content, Lifetime, Namespace};
 use polypeer::security::Role;
 use polypeer::security::noise::Handshake;
@@ -131,6 +132,31 @@ fn autonat(addresses: &[Multiaddr]) -> Vec<Vec<u8>> {
     second.iter().map(Message::encode).chain(first).collect()
 }
 
+/// Each kind of message, with a record that is good.
+fn rendezvous(record: &PeerRecord) -> Vec<Vec<u8>> {
+    let namespace = String::from("chat");
+    let register =
+        Register { namespace: namespace.clone(), record: record.to_bytes(), ttl: Some(7200) };
+    let (status, text) = (Status::Ok, String::new());
+    let messages = [
+        rendezvous::Message::Register(register.clone()),
+        rendezvous::Message::Registered { status, text: text.clone(), ttl: Some(7200) },
+        rendezvous::Message::Unregister { namespace: namespace.clone() },
+        rendezvous::Message::Discover {
+            namespace: Some(namespace),
+            limit: Some(10),
+            cookie: Some(vec![0; 12]),
+        },
+        rendezvous::Message::Discovered {
+            status,
+            text,
+            registrations: vec![register],
+            cookie: vec![0; 12],
+        },
+    ];
+    messages.iter().map(rendezvous::Message::encode).collect()
+}
+
 /// A record of IPNS, and its signed data alone.
 fn ipns() -> [Vec<u8>; 2] {
     let content = Content {
@@ -209,6 +235,8 @@ fn main() {
     });
     write("envelope", &envelopes);
     let record = PeerRecord::seal(&keys[0], 7, addresses).unwrap();
+    let own = PeerRecord::seal(&keypair(2), 7, record.addresses().to_vec()).unwrap();
+    write("rendezvous", &rendezvous(&own));
     write("peer_record", &[record.to_bytes(), record.envelope().payload().to_vec()]);
 
     write(

@@ -92,6 +92,15 @@ impl ServiceName {
         Self(format!("_p2p-{hex}._udp.local"))
     }
 
+    /// This name, or, where it is that of all of libp2p and the network is private, that
+    /// of this network.
+    pub fn within(self, network: Option<&[u8; 16]>) -> Self {
+        match network {
+            Some(fingerprint) if self == Self::default() => Self::private(fingerprint),
+            _ => self,
+        }
+    }
+
     /// As it is asked for.
     pub fn as_str(&self) -> &str {
         &self.0

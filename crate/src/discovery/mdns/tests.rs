@@ -138,6 +138,13 @@ fn services_and_private_networks_keep_apart() {
     network.run(Duration::from_secs(5));
     let found: Vec<usize> = (0..5).map(|index| seen(&network.events(index)).len()).collect();
     assert_eq!(found, [0, 1, 1, 0, 0]);
+    let within = |name: ServiceName| name.within(Some(&[1; 16]));
+    assert_eq!(within(ServiceName::default()), ServiceName::private(&[1; 16]));
+    let own = ServiceName::new("own").unwrap();
+    assert_eq!(
+        (within(own.clone()), ServiceName::default().within(None)),
+        (own, ServiceName::default())
+    );
     assert_eq!(ServiceName::private(&[0xab; 16]).as_str().len(), "_p2p-._udp.local".len() + 32);
     assert!(network.peers[1].0.known.keys().all(|peer| *peer != chatting));
 }

@@ -24,6 +24,8 @@ mod paths;
 mod reach;
 #[cfg(feature = "relay")]
 mod relay;
+#[cfg(feature = "rendezvous")]
+mod rendezvous;
 #[cfg(feature = "relay")]
 mod service;
 #[cfg(feature = "store")]
