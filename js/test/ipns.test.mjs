@@ -32,7 +32,8 @@ async function service(t, answer) {
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => new Promise((resolve) => server.close(resolve)))
-  return { requests, routing: delegatedRouting(`http://127.0.0.1:${server.address().port}`) }
+  const url = `http://127.0.0.1:${server.address().port}`
+  return { requests, url, routing: delegatedRouting(url) }
 }
 
 async function all(found) {
@@ -209,6 +210,24 @@ describe('delegated routing', options, () => {
     const body = [`${line.slice(0, 9)}`, `${line.slice(9)}\n\n${line}`, '\n{"Schema":"unknown"}\n', line]
     const streamed = await service(t, () => ({ type: 'application/x-ndjson', body }))
     assert.deepEqual(await all(streamed.routing.findProviders('bafkqaaa')), [known, known, known])
+  })
+
+  it('asks for the nearest peers, and for those alone that are of use', async (t) => {
+    const answer = () => ({ body: JSON.stringify({ Peers: [record] }) })
+    const { routing, requests, url } = await service(t, answer)
+    for (const key of ['bafkqaaa', new Uint8Array([0, 0]), peer]) {
+      assert.deepEqual(await all(routing.closestPeers(key)), [known])
+    }
+    const [, , cid] = requests.map((request) => request.url.replace('/routing/v1/dht/closest/peers/', ''))
+    assert.match(cid, /^k51/)
+    assert.ok(requests.slice(0, 2).every((request) => /^[^?]*peers\/bafk/.test(request.url)))
+    const filtered = delegatedRouting(url, {
+      filterAddrs: ['webrtc-direct', '!ip6'],
+      filterProtocols: ['unknown', 'a&b'],
+    })
+    assert.deepEqual(await filtered.findPeer(peer), known)
+    const query = requests.at(-1).url.split('?')[1]
+    assert.equal(query, 'filter-addrs=webrtc-direct,!ip6&filter-protocols=unknown,a%26b')
   })
 
   it('finds a peer under any form of its name', async (t) => {

@@ -74,10 +74,10 @@ export async function servePage(peer, entry, module = 'adapter') {
 
 /**
  * Opens a page with the test peer of `peer`. `run` calls one of the functions of
- * peers/browser/page.mjs there; `close` closes all that belongs to it.
+ * peers/browser/page.mjs, or of another script, there; `close` closes all that belongs to it.
  */
-export async function openPage(browser, peer, module) {
-  const served = await servePage(peer, join(tests, 'peers/browser/page.mjs'), module)
+export async function openPage(browser, peer, module, script = 'page') {
+  const served = await servePage(peer, join(tests, `peers/browser/${script}.mjs`), module)
   const page = await browser.newPage()
   const errors = []
   page.on('pageerror', (error) => errors.push(error.message))

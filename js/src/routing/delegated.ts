@@ -22,6 +22,14 @@ export interface DelegatedRoutingOptions {
   readonly fetch?: typeof globalThis.fetch | undefined
   /** How long a service may take for an answer, in milliseconds; 30 s. */
   readonly timeout?: number | undefined
+  /**
+   * Names of which an address has one, such as `webrtc-direct` and `ws`, or none if they
+   * begin with `!`; `unknown` for peers without addresses too. Others are left out
+   * (IPIP-484).
+   */
+  readonly filterAddrs?: readonly string[] | undefined
+  /** Transfer protocols of which a peer speaks one; `unknown` for those of whom it is not known. */
+  readonly filterProtocols?: readonly string[] | undefined
 }
 
 /** A routing service (`/routing/v1`), such as `polypeer serve --routing` or a public one. */
@@ -38,6 +46,13 @@ export interface DelegatedRouting extends RecordRouting {
    * @throws {RoutingError} the service did not answer, or not as it should.
    */
   findPeer(peer: PeerId, options?: AbortOptions): Promise<RoutedPeer | undefined>
+  /**
+   * The peers of the DHT that are nearest to content or to a peer, the nearest first; not
+   * every service tells.
+   *
+   * @throws {RoutingError} the service did not answer, or not as it should.
+   */
+  closestPeers(key: Content | PeerId, options?: AbortOptions): AsyncGenerator<RoutedPeer, void, undefined>
 }
 
 /**
@@ -47,7 +62,9 @@ export interface DelegatedRouting extends RecordRouting {
  * @example
  * ```ts
  * const routing = delegatedRouting('https://routing.example')
- * for await (const { peer, addresses } of routing.findProviders(cid)) await node.dial(peer, { addresses })
+ * for await (const { peer, addresses } of routing.findProviders(cid)) {
+ *   await node.dial(addresses.map((address) => `${address}/p2p/${peer}`))
+ * }
  * const record = await node.ipns.resolve(name, { routing })
  * ```
  */
@@ -63,9 +80,15 @@ class Client implements DelegatedRouting {
   readonly #base: URL
   readonly #fetch: typeof globalThis.fetch
   readonly #timeout: number
+  /** The query that filters what is asked for. */
+  readonly #filters: string
 
-  constructor(base: URL, { fetch, timeout = 30_000 }: DelegatedRoutingOptions) {
+  constructor(base: URL, options: DelegatedRoutingOptions) {
+    const { fetch, timeout = 30_000, filterAddrs = [], filterProtocols = [] } = options
     this.#base = base
+    const filters = { 'filter-addrs': filterAddrs, 'filter-protocols': filterProtocols }
+    const set = Object.entries(filters).filter(([, names]) => names.length > 0)
+    this.#filters = set.map(([name, names]) => `${name}=${names.map(encodeURIComponent).join(',')}`).join('&')
     this.#fetch = fetch ?? globalThis.fetch.bind(globalThis)
     this.#timeout = timeout
   }
@@ -82,6 +105,15 @@ class Client implements DelegatedRouting {
       if (found.peer === peer || peerCid(found.peer) === peerCid(peer)) return found
     }
     return undefined
+  }
+
+  async *closestPeers(
+    key: Content | PeerId,
+    options?: AbortOptions,
+  ): AsyncGenerator<RoutedPeer, void, undefined> {
+    const isPeer = typeof key === 'string' && key.startsWith('1')
+    const name = isPeer ? peerCid(key) : encodeURIComponent(cidOf(key))
+    yield* this.#peers(`dht/closest/peers/${name}`, 'Peers', options)
   }
 
   async getIpns(name: PeerId, options?: AbortOptions): Promise<Uint8Array | undefined> {
@@ -105,7 +137,8 @@ class Client implements DelegatedRouting {
     options?: AbortOptions,
   ): AsyncGenerator<RoutedPeer, void, undefined> {
     const accept = `${NDJSON}, application/json;q=0.9`
-    const answer = await this.#ask(path, { headers: { accept } }, options)
+    const filtered = this.#filters === '' ? path : `${path}?${this.#filters}`
+    const answer = await this.#ask(filtered, { headers: { accept } }, options)
     if (answer === undefined) return
     if (!isOf(answer, NDJSON)) {
       const text = new TextDecoder().decode(await whole(answer, MAX_JSON))
