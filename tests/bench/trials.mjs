@@ -77,6 +77,14 @@ export const trials = {
       }
     },
   },
+  gossip20: {
+    yields: ['gossip20', 'delivery20'],
+    run: (context) => gossip(context, 20, context.pair.gossip.small),
+  },
+  gossip100: {
+    yields: ['gossip100', 'delivery100'],
+    run: (context) => gossip(context, 100, context.pair.gossip.large),
+  },
   first: {
     yields: ['first'],
     async run({ side }) {
@@ -88,6 +96,16 @@ export const trials = {
     yields: ['load'],
     run: async ({ side }) => ({ load: await side.load() }),
   },
+}
+
+/** Messages of 1 KiB, signed, that all of `count` peers hear; what is lost is not counted. */
+async function gossip({ side, scale }, count, messages) {
+  const options = { count, messages: Math.ceil(messages * scale) }
+  const { seconds, cpu, deliveries, lost } = await ask(side.listenerName, 'pubsub-bench', undefined, options)
+  return {
+    [`gossip${count}`]: (options.messages - lost) / seconds,
+    [`delivery${count}`]: (cpu * 1e6) / (deliveries * (1 - lost / options.messages)),
+  }
 }
 
 /** The listener's CPU time stands for its role: the dialer's, in the other direction, is the same. */

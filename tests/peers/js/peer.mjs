@@ -4,7 +4,7 @@ import { tcp } from '@libp2p/tcp'
 import { webRTCDirect } from '@libp2p/webrtc'
 import { main } from '../shared/cli.mjs'
 import { makePeer } from './adapter.mjs'
-import { servePubsub } from './pubsub.mjs'
+import { benchPubsub, servePubsub } from './pubsub.mjs'
 
 const unlimited = { reservations: { applyDefaultLimit: false } }
 
@@ -15,7 +15,7 @@ await main(
       transports: [tcp(), webRTCDirect({ rtcConfiguration: { iceServers: [] } }), circuitRelayTransport()],
       services: relay ? { relay: circuitRelayServer(unlimited) } : {},
     }),
-  { pubsub: servePubsub },
+  { pubsub: servePubsub, 'pubsub-bench': benchPubsub },
 )
 // Its WebRTC, a native addon, keeps a process alive after the last connection.
 process.exit()

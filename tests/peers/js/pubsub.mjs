@@ -1,4 +1,4 @@
-// js-libp2p's topics behind the adapter of ../shared/pubsub.mjs.
+// js-libp2p's topics behind the adapters of ../shared/pubsub.mjs and ../shared/gossip.mjs.
 import { floodsub } from '@libp2p/floodsub'
 import { gossipsub } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
@@ -7,13 +7,14 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
+import { gossip } from '../shared/gossip.mjs'
 import { carryOut } from '../shared/pubsub.mjs'
 
 const FLOODSUB = '/floodsub/1.0.0'
 
-/** `protocol` is the only one to speak; without it all that it knows. */
-export async function servePubsub({ protocol }) {
-  const gossip = (components) => {
+/** A peer with topics; `protocol` is the only one to speak, without it all that it knows. */
+async function makePeer(protocol) {
+  const gossipsubOf = (components) => {
     const service = gossipsub({ allowPublishToZeroTopicPeers: true })(components)
     if (protocol !== undefined) service.protocols = [protocol]
     return service
@@ -24,9 +25,10 @@ export async function servePubsub({ protocol }) {
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
+    connectionManager: { maxConnections: 10_000, inboundConnectionThreshold: 10_000 },
     connectionMonitor: { enabled: false },
     connectionGater: { denyDialMultiaddr: () => false },
-    services: { identify: identify(), pubsub: protocol === FLOODSUB ? floodsub() : gossip },
+    services: { identify: identify(), pubsub: protocol === FLOODSUB ? floodsub() : gossipsubOf },
   })
   const { pubsub } = node.services
   const own = node.peerId.toString()
@@ -34,8 +36,9 @@ export async function servePubsub({ protocol }) {
   pubsub.addEventListener('message', ({ detail: { from, topic, data } }) => {
     if (from.toString() !== own) rooms.get(topic)?.(from.toString(), data)
   })
-  process.stdout.write(`${JSON.stringify({ peerId: own, addresses: node.getMultiaddrs().map(String) })}\n`)
-  await carryOut({
+  return {
+    peerId: own,
+    address: node.getMultiaddrs()[0].toString(),
     connect: (address) => node.dial(multiaddr(address)),
     subscribe(topic, heard) {
       rooms.set(topic, heard)
@@ -43,5 +46,15 @@ export async function servePubsub({ protocol }) {
     },
     publish: (topic, data) => pubsub.publish(topic, data),
     peers: (topic) => pubsub.getSubscribers(topic).map(String),
-  })
+    close: () => node.stop(),
+  }
 }
+
+export async function servePubsub({ protocol }) {
+  const peer = await makePeer(protocol)
+  process.stdout.write(`${JSON.stringify({ peerId: peer.peerId, addresses: [peer.address] })}\n`)
+  await carryOut(peer)
+  await peer.close()
+}
+
+export const benchPubsub = ({ count, messages }) => gossip(makePeer, Number(count), Number(messages))

@@ -1,6 +1,6 @@
 // The npm package as a test peer in Node; ../README.md describes its command line.
 import { main } from '../shared/cli.mjs'
 import { makePeer } from './adapter.mjs'
-import { servePubsub } from './pubsub.mjs'
+import { benchPubsub, servePubsub } from './pubsub.mjs'
 
-await main(makePeer, { pubsub: servePubsub })
+await main(makePeer, { pubsub: servePubsub, 'pubsub-bench': benchPubsub })

@@ -1,12 +1,14 @@
-// The npm package's topics behind the adapter of ../shared/pubsub.mjs.
+// The npm package's topics behind the adapters of ../shared/pubsub.mjs and ../shared/gossip.mjs.
 import { createNode } from 'polypeer'
+import { gossip } from '../shared/gossip.mjs'
 import { carryOut } from '../shared/pubsub.mjs'
 
-export async function servePubsub() {
+async function makePeer() {
   const node = await createNode({ listen: ['/ip4/127.0.0.1/tcp/0'], pubsub: {} })
-  process.stdout.write(`${JSON.stringify({ peerId: node.peerId, addresses: node.addresses })}\n`)
   const topics = new Map()
-  await carryOut({
+  return {
+    peerId: node.peerId,
+    address: node.addresses[0],
     connect: (address) => node.dial(address),
     subscribe(topic, heard) {
       topics.set(
@@ -17,6 +19,15 @@ export async function servePubsub() {
     publish: (topic, data) => topics.get(topic).publish(data),
     peers: (topic) => topics.get(topic).peers,
     mesh: (topic) => topics.get(topic).mesh,
-  })
-  await node.close()
+    close: () => node.close(),
+  }
 }
+
+export async function servePubsub() {
+  const peer = await makePeer()
+  process.stdout.write(`${JSON.stringify({ peerId: peer.peerId, addresses: [peer.address] })}\n`)
+  await carryOut(peer)
+  await peer.close()
+}
+
+export const benchPubsub = ({ count, messages }) => gossip(makePeer, Number(count), Number(messages))

@@ -6,7 +6,7 @@ import { check, serve } from './protocols.mjs'
 /**
  * `makePeer({ listen, relay, autonat })` makes a peer that listens on the multiaddresses
  * `listen`, is a relay without limits if `relay` says so, and dials for others if
- * `autonat` does; `asked` are commands of the peer's own, which do what the input asks for.
+ * `autonat` does; `asked` are commands of the peer's own, which may have a report.
  */
 export async function main(makePeer, asked = {}) {
   const { values, positionals } = parseArgs({
@@ -17,6 +17,7 @@ export async function main(makePeer, asked = {}) {
       upload: { type: 'string', default: '0' },
       download: { type: 'string', default: '0' },
       count: { type: 'string', default: '100' },
+      messages: { type: 'string', default: '100' },
       through: { type: 'string' },
       // The only one to speak, of publish and subscribe.
       protocol: { type: 'string' },
@@ -25,7 +26,11 @@ export async function main(makePeer, asked = {}) {
     },
   })
   const [command, address] = positionals
-  if (asked[command]) return asked[command](values)
+  if (asked[command]) {
+    const report = await asked[command](values)
+    if (report !== undefined) print(report)
+    return
+  }
   const dialer = async () => {
     const peer = await makePeer({ listen: [] })
     serve(peer)

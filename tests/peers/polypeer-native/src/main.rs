@@ -4,6 +4,8 @@ mod autonat;
 mod bench;
 mod dial;
 mod flood;
+#[path = "../../shared/gossip.rs"]
+mod gossip;
 mod plain;
 mod pubsub;
 mod punch;
@@ -59,6 +61,10 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
     match arguments {
         [command, ..] if command == "pubsub" => {
             pubsub::serve().await?;
+            Ok(true)
+        }
+        [command, ..] if command == "pubsub-bench" => {
+            pubsub::bench(count()?, usize::try_from(number("--messages")?)?).await?;
             Ok(true)
         }
         [command, ..] if command == "listen" && option("--through").is_some() => {

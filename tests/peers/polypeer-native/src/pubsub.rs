@@ -1,4 +1,4 @@
-//! The command `pubsub`: topics, as the input says.
+//! The commands `pubsub`, topics as the input says, and `pubsub-bench`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use futures::StreamExt;
 use polypeer::facade::{Node, Platform, Topic};
 use polypeer::node::Config;
 use polypeer::protocols::pubsub;
-use polypeer::{Keypair, PeerId, Rng};
+use polypeer::{Keypair, Multiaddr, PeerId, Rng};
 use polypeer_native::Native;
 use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 
 use crate::Outcome;
+use crate::gossip::{self, Deliveries};
 
 /// A topic with all that has come of it.
 struct Room {
@@ -90,4 +91,32 @@ async fn carry_out(
         }
         other => return Err(format!("no such request: {other}").into()),
     })
+}
+
+/// Many peers in this process: how many messages a second they hear, and what one costs.
+pub(crate) async fn bench(peers: usize, messages: usize) -> Outcome<()> {
+    let deliveries = Arc::new(Deliveries::new(peers, messages));
+    let mut nodes = Vec::new();
+    let mut addresses: Vec<Multiaddr> = Vec::new();
+    for peer in 0..peers {
+        let node = crate::start();
+        node.listen(crate::LOOPBACK.parse()?).await?;
+        let mut topic = node.pubsub().subscribe(gossip::TOPIC).await?;
+        let deliveries = deliveries.clone();
+        tokio::spawn(async move {
+            while let Some(one) = topic.next().await {
+                deliveries.heard(one.message.data());
+            }
+        });
+        for other in gossip::dials(peer) {
+            node.dial(addresses[other].clone()).await?;
+        }
+        addresses.push(node.addresses().await?.remove(0));
+        nodes.push(node);
+    }
+    let publish = async |peer: usize, data: Vec<u8>| -> Outcome<()> {
+        nodes[peer].pubsub().publish(gossip::TOPIC, &data).await?;
+        Ok(())
+    };
+    deliveries.measure(peers, messages, publish).await
 }

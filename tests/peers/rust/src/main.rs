@@ -3,6 +3,8 @@
 mod autonat;
 mod bench;
 mod dial;
+#[path = "../../shared/gossip.rs"]
+mod gossip;
 mod host;
 mod pubsub;
 mod punch;
@@ -53,6 +55,10 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
         }
         [command, ..] if command == "pubsub" => {
             pubsub::serve(option("--protocol")).await?;
+            Ok(true)
+        }
+        [command, ..] if command == "pubsub-bench" => {
+            pubsub::bench(count()?, usize::try_from(number("--messages")?)?).await?;
             Ok(true)
         }
         [command, ..] if command == "autonat-serve" => {

@@ -1,6 +1,7 @@
-//! The command `pubsub`: topics, as the input says.
+//! The commands `pubsub`, topics as the input says, and `pubsub-bench`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -12,8 +13,9 @@ use libp2p::{Multiaddr, Swarm, SwarmBuilder, identify, noise, tcp, yamux};
 use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 
-use crate::host::{self, IDLE};
 use crate::Outcome;
+use crate::gossip::{self, Deliveries};
+use crate::host::{self, IDLE};
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
@@ -30,14 +32,8 @@ fn gossipsub(key: &Keypair, name: Option<&str>) -> Outcome<gossipsub::Behaviour>
     Ok(gossipsub::Behaviour::new(MessageAuthenticity::Signed(key.clone()), config.build()?)?)
 }
 
-/// A peer with all that it was told on the topics of its own.
-struct Peer {
-    swarm: Swarm<Behaviour>,
-    received: BTreeMap<TopicHash, Vec<Value>>,
-}
-
-/// Carries out what the input asks for until it ends; `name` is the only protocol to speak.
-pub async fn serve(name: Option<&str>) -> Outcome<()> {
+/// A peer on loopback, and where it is.
+async fn listen(name: Option<&str>) -> Outcome<(Swarm<Behaviour>, Multiaddr)> {
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
@@ -48,11 +44,24 @@ pub async fn serve(name: Option<&str>) -> Outcome<()> {
         .build();
     swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse()?)?;
     let own = *swarm.local_peer_id();
-    let address = loop {
+    loop {
         if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-            break address.with_p2p(own).map_err(|_| "the address names another peer")?;
+            let address = address.with_p2p(own).map_err(|_| "the address names another peer")?;
+            return Ok((swarm, address));
         }
-    };
+    }
+}
+
+/// A peer with all that it was told on the topics of its own.
+struct Peer {
+    swarm: Swarm<Behaviour>,
+    received: BTreeMap<TopicHash, Vec<Value>>,
+}
+
+/// Carries out what the input asks for until it ends; `name` is the only protocol to speak.
+pub async fn serve(name: Option<&str>) -> Outcome<()> {
+    let (swarm, address) = listen(name).await?;
+    let own = *swarm.local_peer_id();
     println!("{}", json!({ "peerId": own.to_string(), "addresses": [address.to_string()] }));
     let mut peer = Peer { swarm, received: BTreeMap::new() };
     let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).lines();
@@ -98,7 +107,9 @@ impl Peer {
                 self.swarm.dial(DialOpts::from(address))?;
                 loop {
                     match self.swarm.select_next_some().await {
-                        SwarmEvent::ConnectionEstablished { endpoint, .. } if endpoint.is_dialer() => {
+                        SwarmEvent::ConnectionEstablished { endpoint, .. }
+                            if endpoint.is_dialer() =>
+                        {
                             break json!({});
                         }
                         SwarmEvent::OutgoingConnectionError { error, .. } => {
@@ -135,4 +146,46 @@ impl Peer {
             other => return Err(format!("no such request: {other}").into()),
         })
     }
+}
+
+/// Many peers in this process: how many messages a second they hear, and what one costs.
+pub async fn bench(peers: usize, messages: usize) -> Outcome<()> {
+    let deliveries = Arc::new(Deliveries::new(peers, messages));
+    let mut publishers = Vec::new();
+    let mut addresses: Vec<Multiaddr> = Vec::new();
+    for peer in 0..peers {
+        let (mut swarm, address) = listen(None).await?;
+        let topic = IdentTopic::new(gossip::TOPIC);
+        swarm.behaviour_mut().gossipsub.subscribe(&topic)?;
+        for other in gossip::dials(peer) {
+            swarm.dial(DialOpts::from(addresses[other].clone()))?;
+        }
+        addresses.push(address);
+        let (publisher, mut messages) = tokio::sync::mpsc::unbounded_channel::<Vec<u8>>();
+        publishers.push(publisher);
+        let deliveries = deliveries.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    event = swarm.select_next_some() => {
+                        if let SwarmEvent::Behaviour(BehaviourEvent::Gossipsub(
+                            gossipsub::Event::Message { message, .. },
+                        )) = event
+                        {
+                            deliveries.heard(&message.data);
+                        }
+                    }
+                    Some(data) = messages.recv() => {
+                        // Without peers as yet it is not heard, which is counted.
+                        let _ = swarm.behaviour_mut().gossipsub.publish(topic.hash(), data);
+                    }
+                }
+            }
+        });
+    }
+    let publish = async |peer: usize, data: Vec<u8>| -> Outcome<()> {
+        publishers[peer].send(data).map_err(|_| "a peer has ended")?;
+        Ok(())
+    };
+    deliveries.measure(peers, messages, publish).await
 }
