@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 /// The topic of the measurement.
-pub const TOPIC: &str = "bench";
+pub(crate) const TOPIC: &str = "bench";
 /// Bytes of a message.
 const LENGTH: usize = 1024;
 /// Messages under way at a time.
@@ -20,7 +20,7 @@ const WARM_UP: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who dials whom: the same random graph each time.
-pub fn dials(peer: usize) -> Vec<usize> {
+pub(crate) fn dials(peer: usize) -> Vec<usize> {
     let mut state = peer as u64;
     let mut next = || {
         state =
@@ -38,7 +38,7 @@ pub fn dials(peer: usize) -> Vec<usize> {
 }
 
 /// Messages under way: each is over when all others have heard it.
-pub struct Deliveries {
+pub(crate) struct Deliveries {
     heard: Vec<AtomicUsize>,
     over: Vec<Semaphore>,
     others: usize,
@@ -46,7 +46,7 @@ pub struct Deliveries {
 
 impl Deliveries {
     /// Up to `messages` among `peers`.
-    pub fn new(peers: usize, messages: usize) -> Self {
+    pub(crate) fn new(peers: usize, messages: usize) -> Self {
         let most = messages + 100 * WARM_UP;
         Self {
             heard: (0..most).map(|_| AtomicUsize::new(0)).collect(),
@@ -56,7 +56,7 @@ impl Deliveries {
     }
 
     /// A peer has heard a message.
-    pub fn heard(&self, data: &[u8]) {
+    pub(crate) fn heard(&self, data: &[u8]) {
         let Some(number) = data.first_chunk().map(|bytes| u64::from_le_bytes(*bytes) as usize)
         else {
             return;
@@ -78,7 +78,7 @@ impl Deliveries {
     ///
     /// # Errors
     /// There is no mesh after a hundred times what it takes, or it cannot be published.
-    pub async fn measure<E>(
+    pub(crate) async fn measure<E>(
         &self,
         peers: usize,
         messages: usize,
