@@ -51,7 +51,12 @@ func serveAutonat() error {
 
 // askAutonat asks target whether it can dial the address that which names.
 func askAutonat(ctx context.Context, target peer.AddrInfo, version int64, which string) error {
-	h, err := newHost("/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.3/tcp/0")
+	listen := []string{loopback}
+	if version == 2 {
+		// It may dial from there too: a server of version 1 would then ask for our address there.
+		listen = append(listen, "/ip4/127.0.0.3/tcp/0")
+	}
+	h, err := newHost(listen...)
 	if err != nil {
 		return err
 	}
