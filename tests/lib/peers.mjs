@@ -118,6 +118,9 @@ async function asked(name, ...args) {
 export const joinPubsub = (name, protocol) =>
   asked(name, 'pubsub', ...(protocol === undefined ? [] : ['--protocol', protocol]))
 
+/** Starts a peer in a DHT. */
+export const joinDht = (name) => asked(name, 'dht')
+
 /** Starts the command `idle` or `places` of a dialer; `close` lets go of its connections. */
 export async function hold(name, address, count, command = 'idle') {
   const { line, end } = start(name, [command, address, '--count', String(count)])

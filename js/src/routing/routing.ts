@@ -8,6 +8,8 @@ import { peerBytes } from './names.js'
 import { type Content, type RoutedPeer, type Router, type Routing, RoutingError } from './types.js'
 
 const PROVIDERS = 20
+/** Peers that agree on a record of IPNS before the others are not asked: as many as go-libp2p's. */
+const IPNS_QUORUM = 16
 
 /** Where a DHT has the record of a name. Source: IPFS specs, "IPNS Record", "Routing Record". */
 function ipnsKey(name: PeerId): Uint8Array {
@@ -60,7 +62,9 @@ export class RoutingImpl implements Routing {
   async getIpns(name: PeerId, options: AbortOptions = {}): Promise<Uint8Array | undefined> {
     const key = ipnsKey(name)
     const ask = (router: Router, own: AbortOptions) =>
-      router.getIpns === undefined ? router.get?.(key, own) : router.getIpns(name, own)
+      router.getIpns === undefined
+        ? router.get?.(key, { ...own, quorum: IPNS_QUORUM })
+        : router.getIpns(name, own)
     let best: IpnsRecord | undefined
     let bad: Uint8Array | undefined
     for await (const bytes of this.#merged<Uint8Array>('find records', options, ask)) {

@@ -42,8 +42,11 @@ export interface Router {
   ): AsyncIterable<RoutedPeer>
   /** Announces that this node provides content. */
   provide?(content: Content, options?: AbortOptions): Promise<unknown>
-  /** The values of a key; the last one is the best. */
-  get?(key: Uint8Array | string, options?: AbortOptions): AsyncIterable<Uint8Array>
+  /** The values of a key, until `quorum` peers agree; the last one is the best. */
+  get?(
+    key: Uint8Array | string,
+    options?: AbortOptions & { readonly quorum?: number },
+  ): AsyncIterable<Uint8Array>
   /** Has a value kept. */
   put?(key: Uint8Array | string, value: Uint8Array, options?: AbortOptions): Promise<unknown>
   /** The record of a name of IPNS. One that has values under keys has these too. */

@@ -48,10 +48,14 @@ func run(args []string) error {
 	version := flags.Int64("version", 2, "of AutoNAT")
 	which := flags.String("which", "open", "open, closed or elsewhere: the address that AutoNAT is asked about")
 	protocol := flags.String("protocol", "", "the only one to speak, of publish and subscribe")
+	name := flags.String("name", dhtName, "the network of the DHT")
 	switch args[0] {
-	case "pubsub":
+	case "pubsub", "dht":
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
+		}
+		if args[0] == "dht" {
+			return serveDht(*name)
 		}
 		return servePubsub(*protocol)
 	case "listen", "relay":

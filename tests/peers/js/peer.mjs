@@ -4,6 +4,7 @@ import { tcp } from '@libp2p/tcp'
 import { webRTCDirect } from '@libp2p/webrtc'
 import { main } from '../shared/cli.mjs'
 import { makePeer } from './adapter.mjs'
+import { serveDht } from './dht.mjs'
 import { benchPubsub, servePubsub } from './pubsub.mjs'
 
 const unlimited = { reservations: { applyDefaultLimit: false } }
@@ -15,7 +16,7 @@ await main(
       transports: [tcp(), webRTCDirect({ rtcConfiguration: { iceServers: [] } }), circuitRelayTransport()],
       services: relay ? { relay: circuitRelayServer(unlimited) } : {},
     }),
-  { pubsub: servePubsub, 'pubsub-bench': benchPubsub },
+  { dht: serveDht, pubsub: servePubsub, 'pubsub-bench': benchPubsub },
 )
 // Its WebRTC, a native addon, keeps a process alive after the last connection.
 process.exit()

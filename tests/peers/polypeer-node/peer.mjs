@@ -1,6 +1,7 @@
 // The npm package as a test peer in Node; ../README.md describes its command line.
 import { main } from '../shared/cli.mjs'
 import { makePeer } from './adapter.mjs'
+import { serveDht } from './dht.mjs'
 import { benchPubsub, servePubsub } from './pubsub.mjs'
 
-await main(makePeer, { pubsub: servePubsub, 'pubsub-bench': benchPubsub })
+await main(makePeer, { dht: serveDht, pubsub: servePubsub, 'pubsub-bench': benchPubsub })

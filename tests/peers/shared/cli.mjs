@@ -23,6 +23,8 @@ export async function main(makePeer, asked = {}) {
       protocol: { type: 'string' },
       // Of AutoNAT: both are served.
       version: { type: 'string' },
+      // That of a DHT.
+      name: { type: 'string', default: '/test/kad/1.0.0' },
     },
   })
   const [command, address] = positionals

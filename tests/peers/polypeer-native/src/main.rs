@@ -2,6 +2,8 @@
 
 mod autonat;
 mod bench;
+mod dht;
+mod dht_bench;
 mod dial;
 mod flood;
 #[path = "../../shared/gossip.rs"]
@@ -89,6 +91,14 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             }
             node.listen(address.parse()?).await?;
             serve_until_closed(&node).await
+        }
+        [command, ..] if command == "dht" => {
+            dht::serve(option("--name").unwrap_or(dht::NAME)).await?;
+            Ok(true)
+        }
+        [command, ..] if command == "dht-bench" => {
+            dht_bench::run(count()?).await?;
+            Ok(true)
         }
         [command, relay, ..] if command == "punch" => {
             let node = punch::listen(relay, option("--at").unwrap_or(LOOPBACK)).await?;

@@ -2,6 +2,7 @@
 
 mod autonat;
 mod bench;
+mod dht;
 mod dial;
 #[path = "../../shared/gossip.rs"]
 mod gossip;
@@ -70,6 +71,14 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
         [command, address, ..] if command == "autonat-ask" => {
             let which = option("--which").unwrap_or("open");
             autonat::ask(address.parse()?, version()?, which).await
+        }
+        [command, ..] if command == "dht" => {
+            dht::serve(option("--name").unwrap_or(dht::NAME)).await?;
+            Ok(true)
+        }
+        [command, ..] if command == "dht-bench" => {
+            dht::bench(count()?).await?;
+            Ok(true)
         }
         [command, relay, ..] if command == "punch" => {
             let at = option("--at").unwrap_or(punch::LOOPBACK);
