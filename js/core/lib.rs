@@ -12,6 +12,8 @@ mod ipns;
 #[cfg(feature = "full")]
 mod kad;
 #[cfg(feature = "full")]
+mod keeping;
+#[cfg(feature = "full")]
 mod limiting;
 #[cfg(feature = "full")]
 mod manager;
@@ -64,6 +66,9 @@ pub struct Core {
     /// Entries of an earlier run, until they are restored.
     #[cfg(feature = "full")]
     stored: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What the store of records has, until all of it is known.
+    #[cfg(feature = "full")]
+    found: Vec<(Vec<u8>, Vec<u8>, u64)>,
     /// What is to change of a peer.
     #[cfg(feature = "full")]
     patch: polypeer::swarm::store::Patch,
@@ -98,6 +103,8 @@ impl Core {
             output_at: 0,
             #[cfg(feature = "full")]
             stored: Vec::new(),
+            #[cfg(feature = "full")]
+            found: Vec::new(),
             #[cfg(feature = "full")]
             patch: polypeer::swarm::store::Patch::default(),
         })
@@ -335,6 +342,7 @@ impl Core {
                 pubsub::record(&mut Records(&mut self.output), &output);
                 webrtc::record(&mut Records(&mut self.output), &output);
                 kad::record(&mut Records(&mut self.output), &output);
+                keeping::record(&mut Records(&mut self.output), &output);
             }
             record(&mut Records(&mut self.output), output);
         }

@@ -79,6 +79,10 @@ pub(crate) enum Tag {
     #[cfg(feature = "full")]
     DhtDone = 104,
     #[cfg(feature = "full")]
+    FindRecords = 120,
+    #[cfg(feature = "full")]
+    WriteRecords = 121,
+    #[cfg(feature = "full")]
     Published = 130,
     #[cfg(feature = "full")]
     Validate = 131,

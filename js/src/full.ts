@@ -17,7 +17,7 @@ import { errorOf } from './failures.js'
 import { isDirect } from './host/webrtc/direct.js'
 import type { Host, Link } from './host.js'
 import { type Ipns, IpnsImpl } from './ipns.js'
-import { followPage } from './life.js'
+import { followPage, isPage } from './life.js'
 import { configure, filtersOf, setBandwidth, stats } from './limiting.js'
 import type { NodeFilters, NodeStats, Rates, RatesOf } from './limits.js'
 import { NodeImpl } from './node.js'
@@ -33,6 +33,8 @@ import {
   serveAutonat,
   setAnnouncing,
 } from './reach.js'
+import { RecordKeeper } from './records/keeper.js'
+import type { RecordStoreError } from './records/types.js'
 import {
   isCircuit,
   limitOf,
@@ -85,6 +87,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   readonly #relays: Relays
   #webrtc: WebRtc | undefined
   #writer: StoreWriter | undefined
+  #keeper: RecordKeeper | undefined
   readonly #services = new Set<ServiceImpl>()
   #unfollow: (() => void) | undefined
   readonly #onHide = (): void => {
@@ -183,6 +186,11 @@ export class FullNode extends NodeImpl implements PeerNode {
     if (dht !== undefined && dht !== false) {
       this.#dht.join(dht === true ? {} : dht)
       this.routing.add(this.#dht)
+      if (dht !== true && dht.recordStore !== undefined) {
+        const engine = { core: this.#core, turn: () => this.engine.turn() }
+        const failed = (error: RecordStoreError): void => emit(this, 'recordstore:error', error)
+        this.#keeper = await RecordKeeper.open(engine, dht.recordStore, failed)
+      }
     }
     for (const router of routers ?? []) this.routing.add(router)
     if (pubsub !== undefined) this.pubsub.start(pubsub)
@@ -461,6 +469,10 @@ export class FullNode extends NodeImpl implements PeerNode {
       case 103:
       case 104:
         this.#dht.onEvent(kind, body)
+        break
+      case 120:
+      case 121:
+        this.#keeper?.onOrder(kind, body)
     }
   }
 
@@ -469,6 +481,7 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#unfollow?.()
     this.#webrtc?.stop()
     this.pubsub.stop()
+    await this.#keeper?.close()
     if (this.#writer === undefined) return
     for (const event of LEAVING) globalThis.removeEventListener?.(event, this.#onHide)
     this.#flush()
@@ -480,9 +493,4 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#core.raw.flush_store(now())
     this.engine.turn()
   }
-}
-
-/** Whether this is a page or a worker, and not Node. */
-function isPage(): boolean {
-  return 'document' in globalThis || 'WorkerGlobalScope' in globalThis
 }

@@ -36,3 +36,8 @@ export function followPage(life: Life): () => void {
   }
   return () => stop.abort()
 }
+
+/** Whether this is a page or a worker, and not Node. */
+export function isPage(): boolean {
+  return 'document' in globalThis || 'WorkerGlobalScope' in globalThis
+}

@@ -8,6 +8,7 @@ import type { Ipns } from './ipns.js'
 import type { Limiting, LimitingOptions } from './limits.js'
 import type { Pubsub, PubsubEvents, PubsubOptions } from './pubsub/types.js'
 import type { AddressOptions, AutonatOptions, OwnAddress, Reachability, ReachEvents } from './reach.js'
+import type { RecordStoreError } from './records/types.js'
 import type { RelayEvents, RelayLimit, RelayServiceOptions, RelayStats } from './relay.js'
 import type { Router, Routing } from './routing/types.js'
 import type {
@@ -194,6 +195,8 @@ export interface NodeEvents extends PubsubEvents, ReachEvents, RelayEvents, WebR
   'peer:forget': PeerId
   /** The peer store could not be written down; in memory it goes on. */
   'peerstore:error': PeerStoreError
+  /** The store of records failed; in memory it goes on. */
+  'recordstore:error': RecordStoreError
   /** Peers to begin with were dialed; so many are connected now. */
   bootstrap: { readonly peers: number }
   /** There were too many connections: this peer, worth least, is let go. */

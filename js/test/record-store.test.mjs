@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { fileRecordStore, memoryRecordStore } from 'polypeer'
+import { createNode, fileRecordStore, memoryRecordStore } from 'polypeer'
 import { names, run } from './record-stores.mjs'
-import { until } from './support.mjs'
+import { events, kept, transports, until } from './support.mjs'
 
 const options = { timeout: 120_000 }
 
@@ -143,5 +143,74 @@ describe('fileRecordStore', options, () => {
       assert.equal(found.length, 40)
       assert.ok(found.every(({ expires, value }) => expires === last && value.length === (last * 997) % 5000))
     }
+  })
+})
+
+describe('a node with a store of records', options, () => {
+  const any = { validate: () => {}, isBetter: () => false }
+  const bytes = (text) => new TextEncoder().encode(text)
+
+  const node = (t, dht, listen = []) =>
+    kept(t, createNode({ listen, dht: { validators: { n: any }, ...dht } }))
+  const server = (t, recordStore) => node(t, { mode: 'server', recordStore }, [transports.TCP])
+
+  async function client(t, known) {
+    const one = await node(t, { mode: 'client' })
+    await one.dial(known.addresses)
+    await until(() => one.dht.status.peers > 0)
+    return one
+  }
+
+  async function found(query) {
+    const values = []
+    for await (const one of query) values.push(one)
+    return values
+  }
+
+  for (const place of ['a file', 'memory that is shared']) {
+    it(`keeps records and providers in ${place} from one run to the next`, async (t) => {
+      const path = join(await folder(t), 'records')
+      const memory = memoryRecordStore()
+      const store = () => (place === 'a file' ? fileRecordStore(path) : memory)
+      const first = await server(t, store())
+      const author = await client(t, first)
+      for (let key = 0; key < 300; key++) await author.dht.put(`/n/${key}`, bytes(`value ${key}`))
+      await author.dht.provide('bafkqaaa')
+      await until(() => first.dht.status.provided > 0)
+      // What is not written yet is written before the node ends.
+      await first.close()
+      await author.close()
+
+      const second = await server(t, store())
+      assert.equal(second.dht.status.records, 0)
+      const reader = await client(t, second)
+      for (const key of [0, 150, 299]) {
+        assert.deepEqual(await found(reader.dht.get(`/n/${key}`)), [bytes(`value ${key}`)])
+      }
+      const providers = await found(reader.dht.findProviders('bafkqaaa'))
+      assert.deepEqual(
+        providers.map(({ peer }) => peer),
+        [author.peerId],
+      )
+      assert.deepEqual(await found(reader.dht.get('/n/nothing')), [])
+    })
+  }
+
+  it('goes on in memory when the store fails, and says so', async (t) => {
+    const fails = async () => {
+      throw new Error('the disk is full')
+    }
+    const broken = { ...memoryRecordStore(), find: fails, write: fails }
+    const there = await server(t, broken)
+    const failed = events(there, 'recordstore:error', 2)
+    const here = await client(t, there)
+    await here.dht.put('/n/key', bytes('value'))
+    assert.deepEqual(await found(here.dht.get('/n/key')), [bytes('value')])
+    for (const error of await failed) {
+      assert.equal(error.code, 'ERR_RECORD_STORE')
+      assert.equal(error.message, 'the disk is full')
+    }
+    const other = { ...memoryRecordStore(), open: fails }
+    await assert.rejects(createNode({ dht: { recordStore: other } }), /the disk is full/)
   })
 })

@@ -1,6 +1,7 @@
 /** The DHT and routing, as an application sees them. */
 
 import type { AbortOptions } from '../abort.js'
+import type { RecordStore } from '../records/types.js'
 import type { Content, RoutedPeer } from '../routing/types.js'
 import type { PeerId } from '../types.js'
 import type { DhtValidator } from './validators.js'
@@ -31,6 +32,11 @@ export interface DhtOptions {
   readonly optimisticProvide?: boolean
   /** What is kept for others: records, their bytes, and keys that have providers. */
   readonly store?: { readonly records?: number; readonly bytes?: number; readonly provided?: number }
+  /**
+   * Where that is kept from one run to the next: `fileRecordStore(path)` in Node,
+   * `indexedDbRecordStore(name)` in pages. What is not in memory is looked for there.
+   */
+  readonly recordStore?: RecordStore
   /**
    * Judges of the records of a namespace, by its name; there are some for `pk` and `ipns`.
    * Records that nobody can judge are refused.

@@ -15,7 +15,7 @@ const END = 8
  *
  * @example
  * ```ts
- * const node = await createNode({ dht: { store: fileRecordStore('./records.log') } })
+ * const node = await createNode({ dht: { recordStore: fileRecordStore('./records.log') } })
  * ```
  */
 export function fileRecordStore(path: string, limits: RecordLimits = {}): RecordStore {

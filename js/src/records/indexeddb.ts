@@ -30,7 +30,7 @@ interface Totals {
  *
  * @example
  * ```ts
- * const node = await createNode({ dht: { store: indexedDbRecordStore('my-app-records') } })
+ * const node = await createNode({ dht: { recordStore: indexedDbRecordStore('my-app-records') } })
  * ```
  */
 export function indexedDbRecordStore(name: string, limits: RecordLimits = {}): RecordStore {
