@@ -27,7 +27,8 @@ const EVENTS: usize = 256;
 #[non_exhaustive]
 pub struct MdnsOptions {
     /// The name that they look for each other by, and whether to stay on this machine
-    /// (`loopback`): then nothing is said on its networks.
+    /// (`loopback`): then nothing is said on its networks. Members of a private network
+    /// have a name of their own, unless one is given.
     pub config: mdns::Config,
     /// The port; 5353, and another for tests alone. With 0 the system chooses.
     pub port: u16,
@@ -50,7 +51,9 @@ pub struct Mdns {
 
 impl Mdns {
     /// Begins, also where there is no network yet; it fails if the port cannot be had.
-    pub fn start(node: Node, seed: [u8; 32], options: MdnsOptions) -> io::Result<Self> {
+    pub fn start(node: Node, seed: [u8; 32], mut options: MdnsOptions) -> io::Result<Self> {
+        let service = core::mem::take(&mut options.config.service);
+        options.config.service = service.within(node.network_fingerprint());
         let socket = socket(options.port)?;
         let port = socket.local_addr()?.port();
         let mut networks = Networks { loopback: options.config.loopback, joined: Vec::new() };

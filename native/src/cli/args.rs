@@ -205,6 +205,11 @@ pub(super) struct Serve {
     #[arg(long)]
     pub(super) no_autonat: bool,
 
+    /// Be a rendezvous point: keep for whoever registers under a name where it is, and
+    /// tell all who ask.
+    #[arg(long)]
+    pub(super) rendezvous: bool,
+
     /// Take part in the DHT of this name, with all peers of the same name that are met:
     /// a network of one's own. /ipfs/kad/1.0.0 is the public one, in which only those
     /// serve that can be dialed by everyone; --public-bootstrap leads into it.

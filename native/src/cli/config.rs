@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use super::args::{Serve, bytes};
 use super::dht::Dht;
 use super::keeping::{Records, Routing};
+use super::meeting::Rendezvous;
 use super::relay::Relay;
 
 /// Why a configuration cannot be used.
@@ -44,6 +45,7 @@ pub(super) struct File {
     bandwidth: Bandwidth,
     addresses: Addresses,
     relay: Relay,
+    rendezvous: Rendezvous,
     dht: Dht,
     records: Records,
     routing: Routing,
@@ -204,6 +206,9 @@ impl File {
         self.bandwidth.apply(config)?;
         if let Some(kad) = &mut config.kad {
             self.dht.apply(kad);
+        }
+        if let Some(point) = &mut config.rendezvous {
+            self.rendezvous.apply(point);
         }
         match &mut config.relay.service {
             Some(service) => self.relay.apply(service),

@@ -6,6 +6,7 @@ mod config;
 mod dht;
 mod keeping;
 mod key;
+mod meeting;
 mod neighbours;
 mod output;
 mod perf;

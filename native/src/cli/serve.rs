@@ -13,6 +13,7 @@ use polypeer::facade::platform::TransportError;
 use polypeer::node::{Config, Direction, Event};
 use polypeer::protocols::autonat;
 use polypeer::protocols::relay::{CircuitSummary, ServiceConfig};
+use polypeer::protocols::rendezvous;
 use polypeer::swarm::manager;
 use polypeer_native::mapping::{MappingOptions, PortMapping};
 use polypeer_native::service::{echo, perf, room};
@@ -136,6 +137,7 @@ fn configured(arguments: &Serve, keypair: Keypair) -> Result<Config, ConfigError
         config.relay.service = Some(ServiceConfig::default());
     }
     config.autonat.server = (!arguments.no_autonat).then(autonat::ServerConfig::default);
+    config.rendezvous = arguments.rendezvous.then(rendezvous::ServerConfig::default);
     config.kad = (!arguments.no_dht).then(|| dht::config(&arguments.dht));
     config::apply(arguments, &mut config)?;
     Ok(config)

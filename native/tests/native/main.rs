@@ -15,6 +15,7 @@ mod punch;
 mod reach;
 mod records;
 mod relay;
+mod rendezvous;
 mod room;
 mod routing;
 #[cfg(feature = "s3")]

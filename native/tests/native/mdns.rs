@@ -7,26 +7,40 @@ use crate::common::{address, host};
 use polypeer::discovery::mdns::{MdnsEvent, ServiceName};
 use polypeer::facade::Node;
 use polypeer::node::Config;
+use polypeer::security::pnet::PreSharedKey;
 use polypeer::{Keypair, PeerId, Rng};
 use polypeer_native::mdns::{Mdns, MdnsOptions};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 async fn start(seed: u64) -> Node {
+    member(seed, None).await
+}
+
+/// A node of the private network of this key.
+async fn member(seed: u64, key: Option<u8>) -> Node {
     let keypair = Keypair::generate_ed25519(&mut Rng::from_number(seed));
-    let node = Node::start(Arc::new(host()), Config::new(keypair));
+    let mut config = Config::new(keypair);
+    config.connection.pre_shared_key = key.map(|byte| PreSharedKey::new([byte; 32]));
+    let node = Node::start(Arc::new(host()), config);
     node.listen(address("/ip4/127.0.0.1/tcp/0")).await.unwrap();
     node
 }
 
-/// On this machine alone, and not at the port that its other programs hear on.
 fn look(node: &Node, name: &str, port: u16) -> Mdns {
+    look_for(node, ServiceName::new(name).unwrap(), port)
+}
+
+/// On this machine alone, and not at the port that its other programs hear on.
+fn look_for(node: &Node, service: ServiceName, port: u16) -> Mdns {
     let mut options = MdnsOptions::default();
-    options.config.service = ServiceName::new(name).unwrap();
+    options.config.service = service;
     options.config.loopback = true;
     options.port = port;
+    // Names of their own, which nobody else has.
     let mut seed = [0; 32];
-    Rng::from_number(u64::from(port)).fill(&mut seed);
+    let bytes = node.peer_id().as_bytes();
+    seed.copy_from_slice(&bytes[bytes.len() - 32..]);
     Mdns::start(node.clone(), seed, options).unwrap()
 }
 
@@ -40,6 +54,23 @@ async fn seen(mdns: &mut Mdns) -> PeerId {
             return peer;
         }
     }
+}
+
+#[tokio::test]
+async fn members_of_a_private_network_find_only_each_other() {
+    let (public, ours) = (start(11).await, member(12, Some(7)).await);
+    let (theirs, other) = (member(13, Some(7)).await, member(14, Some(8)).await);
+    let mut heard = look_for(&public, ServiceName::default(), 0);
+    let port = heard.port();
+    let _other = look_for(&other, ServiceName::default(), port);
+    let mut first = look_for(&ours, ServiceName::default(), port);
+    let mut second = look_for(&theirs, ServiceName::default(), port);
+    assert_eq!(seen(&mut first).await, *theirs.peer_id());
+    assert_eq!(seen(&mut second).await, *ours.peer_id());
+    // One who came last is heard by whom it is for, and everything before it was heard.
+    let last = start(15).await;
+    let _last = look_for(&last, ServiceName::default(), port);
+    assert_eq!(seen(&mut heard).await, *last.peer_id());
 }
 
 #[tokio::test]
