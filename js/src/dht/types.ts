@@ -20,7 +20,7 @@ export interface DhtOptions {
   readonly mode?: DhtMode
   /** Dials no private addresses. Default: true in the public network alone. */
   readonly public?: boolean
-  /** Peers that are asked at a time. Default: 10; 3 in pages. */
+  /** Peers that are asked at a time. Default: 10; 6 in pages. */
   readonly alpha?: number
   /** Ways that share no peer, which the hostile find hard to mislead. Default: 1. */
   readonly paths?: number

@@ -39,7 +39,13 @@ impl Kademlia {
             return Err(QueryError::TooMany);
         }
         let target = Key::of(&key);
-        let seeds = self.table.closest(&target, self.config.lookup.k);
+        let k = self.config.lookup.k;
+        let mut seeds = self.table.closest(&target, k);
+        if seeds.is_empty() {
+            // Who did not answer in time lost its place: those who are there still may now.
+            let serving = self.remotes.values().filter(|remote| remote.serves);
+            seeds = serving.map(|remote| remote.peer).take(k).collect();
+        }
         self.table.looked_up(now, &target);
         let me = Key::of_peer(&self.me);
         let query = Query {

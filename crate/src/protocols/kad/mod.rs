@@ -116,6 +116,8 @@ pub enum Order {
 struct Remote {
     peer: PeerId,
     group: Option<Group>,
+    /// It said that it answers others.
+    serves: bool,
 }
 
 /// The protocol.
@@ -341,9 +343,10 @@ impl Kademlia {
         connection: ConnectionId,
         (protocols, addresses): (&[Name], &[Multiaddr]),
     ) {
-        let Some(remote) = self.remotes.get(&connection) else { return };
+        let Some(remote) = self.remotes.get_mut(&connection) else { return };
         let (peer, group) = (remote.peer, remote.group);
-        if !protocols.contains(&self.config.protocol) {
+        remote.serves = protocols.contains(&self.config.protocol);
+        if !remote.serves {
             // It was a server, and is one no more.
             self.table.remove(now, &peer);
             return;
@@ -381,7 +384,8 @@ impl Kademlia {
     }
 
     fn on_connected(&mut self, connection: ConnectionId, peer: PeerId, remote: &Multiaddr) {
-        self.remotes.insert(connection, Remote { peer, group: Group::of(remote) });
+        let remote = Remote { peer, group: Group::of(remote), serves: false };
+        self.remotes.insert(connection, remote);
         self.connected.entry(peer).or_default().push(connection);
         self.reached(&peer, connection);
     }

@@ -79,7 +79,7 @@ pub(super) fn address(index: usize, group: usize) -> Multiaddr {
     format!("/ip4/{ip}/tcp/4001/memory/{index}").parse().unwrap_or_else(|_| Multiaddr::empty())
 }
 
-fn index_of(address: &Multiaddr) -> Option<usize> {
+pub(super) fn index_of(address: &Multiaddr) -> Option<usize> {
     address.iter().find_map(|part| match part {
         Part::Memory(index) => usize::try_from(index).ok(),
         _ => None,

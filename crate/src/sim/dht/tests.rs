@@ -174,3 +174,39 @@ fn a_page_finds_what_it_looks_for_in_five_seconds_and_25_dials() {
     }
     assert!(slow <= 1 && wrong <= 1, "{slow} slow, {wrong} wrong");
 }
+
+#[test]
+fn a_page_asks_only_those_whom_it_can_dial_and_none_takes_long() {
+    let mut network = network(8, &Config::default(), 1000, &[]);
+    // One server of four listens where pages can dial.
+    let for_pages = |address: &Multiaddr| carry::index_of(address).is_some_and(|at| at % 4 == 0);
+    network.prepare(move |kad| kad.set_dialable(Box::new(for_pages)));
+    let (mut slow, mut wrong) = (0, 0);
+    for number in 0..99usize {
+        let (key, value) = (format!("/n/{number}").into_bytes(), b"1:value".to_vec());
+        let page = network.add_client(Config::default().in_page(), true);
+        for at in 0..3 {
+            network.join(page, (number * 8 + at * 83) % 250 * 4);
+        }
+        network.run_for(Duration::from_secs(60));
+        let done = match number % 3 {
+            0 => network.run(page, Query::Closest(key)),
+            1 => network.run(page, Query::Put(key, value)),
+            _ => {
+                network.run(number * 9 + 1, Query::Put(key.clone(), value.clone()));
+                let done = network.run(page, Query::Get(key, 3));
+                wrong += usize::from(done.values().last() != Some(&&value[..]));
+                done
+            }
+        };
+        for event in &done.events {
+            if let QueryEvent::Answered { peer, .. } | QueryEvent::Failed { peer } = event {
+                assert_eq!(network.index(peer).unwrap() % 4, 0, "it cannot be dialed");
+            }
+        }
+        assert!(done.dials <= 25, "{} dials", done.dials);
+        slow += usize::from(done.took > Duration::from_secs(5));
+        network.leave(page);
+    }
+    assert!(slow <= 1 && wrong == 0, "{slow} slow, {wrong} wrong");
+}
