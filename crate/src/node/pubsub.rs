@@ -174,6 +174,13 @@ impl Node {
             #[cfg(not(feature = "relay"))]
             let limited = false;
             self.gossip.pubsub.identified(now, connection, (&info.protocols, limited));
+            #[cfg(feature = "store")]
+            if let Some(peer) = self.peer_of(connection).copied()
+                && self.gossip.pubsub.router().config().peer_exchange
+                && let Some(record) = self.signed_record(&peer)
+            {
+                self.gossip.pubsub.with(|router| router.set_record(&peer, record));
+            }
             self.drain(ProtocolId::Pubsub);
         }
         while let Some((peer, connection)) = self.gossip.moved.pop() {

@@ -29,6 +29,8 @@ mod nat;
 mod network;
 mod placed;
 mod power;
+#[cfg(feature = "pubsub")]
+pub mod pubsub;
 #[cfg(feature = "webrtc")]
 mod rtc;
 #[cfg(feature = "kad")]

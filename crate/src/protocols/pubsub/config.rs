@@ -98,6 +98,8 @@ pub struct Config {
     /// Whether peers that are pruned are told of others (PX). Off: for those whom all
     /// begin with.
     pub peer_exchange: bool,
+    /// Whether the test extension of version 1.3 is announced; off.
+    pub test_extension: bool,
     /// Whether streams are opened on connections that a relay limits. Off, as in
     /// go-libp2p: they would use up what there is.
     pub limited: bool,
@@ -134,6 +136,7 @@ impl Default for Config {
             topic_score: TopicScore::default(),
             explicit: Vec::new(),
             peer_exchange: false,
+            test_extension: false,
             limited: false,
         }
     }

@@ -7,7 +7,7 @@ use crate::time::Instant;
 
 use super::message::TopicName;
 use super::router::{Out, Router};
-use super::wire::Exchanged;
+use super::wire::{Exchanged, MAX_RECORD};
 
 /// Peers that one PRUNE tells of, as go-libp2p.
 const EXCHANGED: usize = 16;
@@ -15,13 +15,11 @@ const EXCHANGED: usize = 16;
 const MAX_DIALED: usize = 16;
 
 impl Router {
-    /// What identify learned: where a peer says, signed, that it is. Told to others if
+    /// Where a peer that we are connected to says, signed, that it is. Told to others if
     /// [`Config::peer_exchange`](super::Config::peer_exchange) is on.
     pub fn set_record(&mut self, peer: &PeerId, record: Vec<u8>) {
-        if self.config.peer_exchange
-            && let Some(remote) = self.peers.get_mut(peer)
-        {
-            remote.record = record;
+        if self.config.peer_exchange && record.len() <= MAX_RECORD {
+            self.records.insert(*peer, record);
         }
     }
 
@@ -41,7 +39,7 @@ impl Router {
         let mut peers: Vec<PeerId> = others.filter(good).copied().collect();
         self.shuffle(&mut peers, EXCHANGED);
         peers.truncate(EXCHANGED);
-        let record = |peer: &PeerId| self.peers.get(peer).map(|remote| remote.record.clone());
+        let record = |peer: &PeerId| self.records.get(peer).cloned();
         let exchanged = |peer| Exchanged { peer, record: record(&peer).unwrap_or_default() };
         peers.into_iter().map(exchanged).collect()
     }

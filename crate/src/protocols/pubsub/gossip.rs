@@ -72,6 +72,14 @@ impl Router {
         }
     }
 
+    /// Tells a peer that has come into a mesh of the last messages: those in a mesh are
+    /// not gossiped to, and it may have come too late for these.
+    pub(super) fn catch_up(&mut self, peer: PeerId, topic: &TopicName) {
+        for ids in fragments(&self.cache.ids(topic, self.config.gossip_history)) {
+            self.send(peer, Item::IHave(topic.clone(), ids.to_vec()));
+        }
+    }
+
     pub(super) fn on_ihave(
         &mut self,
         now: Instant,

@@ -74,8 +74,13 @@ impl Router {
 
     fn on_extensions(&mut self, peer: &PeerId, extensions: Extensions) {
         let Some(remote) = self.peers.get_mut(peer) else { return };
-        if remote.version >= Version::V1_3 {
-            remote.extensions = Some(extensions);
+        if remote.version < Version::V1_3 {
+            return;
+        }
+        let before = remote.extensions.replace(extensions).unwrap_or_default();
+        // Both can do it: each says so once.
+        if self.config.test_extension && extensions.test && !before.test {
+            self.send(*peer, Item::Test);
         }
     }
 

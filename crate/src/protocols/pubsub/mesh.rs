@@ -12,7 +12,7 @@ use crate::time::Instant;
 use super::backoff::SLACK;
 use super::config::MeshSize;
 use super::message::TopicName;
-use super::router::Router;
+use super::router::{Out, Router};
 use super::version::Version;
 use super::wire::{Exchanged, Item};
 
@@ -20,10 +20,24 @@ use super::wire::{Exchanged, Item};
 const OPPORTUNISTIC_TICKS: u64 = 60;
 /// Peers that are taken in then.
 const OPPORTUNISTIC_PEERS: usize = 2;
+/// Heartbeats between looks whether explicit peers are connected: 5 minutes, as the
+/// specification has it.
+const EXPLICIT_TICKS: u64 = 300;
 /// A GRAFT that comes so soon after a PRUNE counts twice.
 const GRAFT_FLOOD: Duration = Duration::from_secs(10);
 
 impl Router {
+    /// Has explicit peers connected that are not, now and then.
+    fn reach_explicit(&mut self) {
+        if self.ticks % EXPLICIT_TICKS == 1 {
+            for peer in self.config.explicit.clone() {
+                if !self.knows(&peer) && peer != self.me {
+                    self.push(Out::Reach(peer, Vec::new()));
+                }
+            }
+        }
+    }
+
     pub(super) fn heartbeat(&mut self, now: Instant) {
         self.ticks += 1;
         self.scores.decay(now);
@@ -32,6 +46,7 @@ impl Router {
         self.seen.expire(now, self.config.seen_ttl);
         self.backoffs.expire(now);
         self.reset_counters();
+        self.reach_explicit();
         if let Some(size) = self.mesh_size() {
             let names: Vec<(TopicName, bool)> = self
                 .topics
@@ -131,6 +146,7 @@ impl Router {
         {
             self.scores.grafted(now, &peer, topic);
             self.send(peer, Item::Graft(topic.clone()));
+            self.catch_up(peer, topic);
         }
     }
 
@@ -262,6 +278,7 @@ impl Router {
         if let Some(state) = self.topics.get_mut(topic).filter(|state| state.peers.contains(peer)) {
             state.mesh.insert(*peer);
             self.scores.grafted(now, peer, topic);
+            self.catch_up(*peer, topic);
         }
     }
 

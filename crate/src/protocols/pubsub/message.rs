@@ -181,7 +181,7 @@ impl Message {
     }
 
     /// A message of nobody in particular.
-    pub(super) fn unsigned(topic: TopicName, data: &[u8]) -> Self {
+    pub(crate) fn unsigned(topic: TopicName, data: &[u8]) -> Self {
         let parts = Parts { data: Some(data), ..Parts::default() };
         Self::new(parts, topic)
     }

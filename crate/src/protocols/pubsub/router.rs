@@ -71,8 +71,6 @@ pub(super) struct Remote {
     pub(super) ihaves: usize,
     pub(super) asked: usize,
     pub(super) extensions: Option<Extensions>,
-    /// Where it says, signed, that it is; empty if that is not kept.
-    pub(super) record: Vec<u8>,
 }
 
 /// The router. See the [module](super).
@@ -89,6 +87,8 @@ pub struct Router {
     pub(super) backoffs: Backoffs,
     pub(super) scores: Scores,
     pub(super) pending: Pending,
+    /// Where those who are connected say, signed, that they are.
+    pub(super) records: LongMap<PeerId, Vec<u8>>,
     pub(super) promises: Promises,
     pub(super) stats: Stats,
     pub(super) ticks: u64,
@@ -112,6 +112,7 @@ impl Router {
             backoffs: Backoffs::default(),
             scores: Scores::new(config.score.clone(), config.topic_score.clone()),
             pending: Pending::default(),
+            records: LongMap::new(),
             promises: Promises::default(),
             stats: Stats::default(),
             ticks: 0,
@@ -232,13 +233,13 @@ impl Router {
             ihaves: 0,
             asked: 0,
             extensions: None,
-            record: Vec::new(),
         };
         self.peers.insert(peer, remote);
     }
 
     /// A peer is gone, with all its connections.
     pub fn disconnected(&mut self, now: Instant, peer: &PeerId) {
+        self.records.remove(peer);
         let Some(remote) = self.peers.remove(peer) else { return };
         for topic in remote.topics.iter() {
             self.forget(peer, topic);
@@ -250,8 +251,11 @@ impl Router {
     /// `lost` before, what the peer may have missed.
     pub fn greeting(&mut self, peer: &PeerId, lost: bool) -> Vec<Item> {
         let names: Vec<TopicName> = self.subscriptions().cloned().collect();
-        let mut items: Vec<Item> = names.iter().cloned().map(Item::Subscribe).collect();
+        let mut items: Vec<Item> = names.into_iter().map(Item::Subscribe).collect();
         let Some(remote) = self.peers.get(peer) else { return items };
+        if self.config.test_extension && remote.version >= Version::V1_3 {
+            items.insert(0, Item::Extensions(Extensions { test: true }));
+        }
         if !lost || remote.version == Version::Floodsub {
             return items;
         }

@@ -357,7 +357,7 @@ impl RpcWriter {
 
 impl Item {
     /// About how many bytes it has on the wire.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         let ids = |ids: &[MessageId]| ids.iter().map(|id| id.as_bytes().len() + 3).sum::<usize>();
         let size = match self {
             Self::Extensions(_) | Self::Test => 8,

@@ -20,6 +20,8 @@ mod many;
 #[cfg(feature = "relay")]
 mod nat;
 mod paths;
+#[cfg(feature = "pubsub")]
+mod pubsub;
 #[cfg(feature = "autonat")]
 mod reach;
 #[cfg(feature = "relay")]

@@ -398,3 +398,83 @@ fn a_peer_that_is_reached_anew_is_told_what_it_may_have_missed() {
     );
     assert_eq!(alone.router.greeting(&other, false), [Item::Subscribe(topic)]);
 }
+
+#[test]
+fn explicit_peers_are_sent_everything_and_are_in_no_mesh() {
+    let config = Config { explicit: vec![peer(1), peer(7)], ..Config::default() };
+    let mut alone = Alone::new(config);
+    alone.meet(1, false);
+    alone.meet(2, false);
+    // The one that is not there is wanted.
+    let reaches = |outs: &[Out]| {
+        let reach = |out: &&Out| matches!(out, Out::Reach(who, _) if *who == peer(7));
+        outs.iter().filter(reach).count()
+    };
+    assert_eq!(reaches(&alone.wait(10)), 1);
+    assert_eq!(reaches(&alone.wait(300)), 1);
+    assert!(!alone.router.mesh("news").contains(&peer(1)));
+    assert!(prune(&alone.hear(1, Item::Graft("news".into()))).is_some());
+    for bad in 0..100 {
+        alone.hear(1, Item::Message(Arc::new(Message::unsigned("news".into(), &[bad]))));
+    }
+    assert!(alone.router.score(alone.now, &peer(1)) < -1000.0);
+    assert!(alone.router.listens_to(alone.now, &peer(1)));
+    let outs = alone.hear(2, Item::Message(Arc::new(signed(5, 1, "news", b"hello"))));
+    assert!(outs.iter().any(|out| matches!(out, Out::Message(to, ..) if *to == peer(1))));
+}
+
+#[test]
+fn a_mesh_that_is_worth_little_takes_better_peers_in() {
+    let application: AppScore = Arc::new(|who| if *who == peer(20) { 50.0 } else { 0.0 });
+    let score = ScoreConfig { application: Some(application), ..ScoreConfig::default() };
+    let mut alone = Alone::new(Config { score, ..Config::default() });
+    (1..=6).for_each(|number| {
+        alone.meet(number, true);
+    });
+    alone.wait(2);
+    let good = alone.meet(20, true);
+    alone.wait(50);
+    assert!(!alone.router.mesh("news").contains(&good));
+    alone.wait(10);
+    assert!(alone.router.mesh("news").contains(&good));
+}
+
+#[test]
+fn scores_below_the_thresholds_have_their_consequences() {
+    let mut alone = Alone::new(Config::default());
+    let bad = alone.meet(1, true);
+    alone.meet(2, true);
+    alone.wait(2);
+    assert!(alone.router.mesh("news").contains(&bad));
+    let spam = |alone: &mut Alone, count: u8| {
+        for number in 0..count {
+            let message = Message::unsigned("news".into(), &[number]);
+            alone.hear(1, Item::Message(Arc::new(message)));
+        }
+    };
+    // Below zero: out of the mesh. Below the others: no gossip, nothing of ours, no ear.
+    spam(&mut alone, 1);
+    alone.wait(1);
+    assert!(!alone.router.mesh("news").contains(&bad));
+    spam(&mut alone, 1);
+    assert!(alone.hear(1, Item::IHave("news".into(), vec![id(1)])).is_empty());
+    spam(&mut alone, 1);
+    let published = alone.router.publish(alone.now, "news", b"ours").unwrap();
+    assert_eq!(published.peers, 1);
+    assert!(alone.router.listens_to(alone.now, &bad));
+    spam(&mut alone, 1);
+    assert!(!alone.router.listens_to(alone.now, &bad));
+}
+
+#[test]
+fn the_test_extension_is_announced_first_and_answered_once() {
+    let mut alone = Alone::new(Config { test_extension: true, ..Config::default() });
+    let extensions = Item::Extensions(wire::Extensions { test: true });
+    alone.router.connected(alone.now, peer(1), Version::V1_3, (true, None));
+    alone.router.connected(alone.now, peer(2), Version::V1_2, (true, None));
+    assert_eq!(alone.router.greeting(&peer(1), false)[0], extensions);
+    assert_eq!(alone.router.greeting(&peer(2), false), [Item::Subscribe("news".into())]);
+    assert!(matches!(&*alone.hear(1, extensions.clone()), [Out::Send(_, Item::Test)]));
+    assert!(alone.hear(1, extensions.clone()).is_empty());
+    assert!(alone.hear(2, extensions).is_empty());
+}
