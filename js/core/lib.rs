@@ -18,6 +18,10 @@ mod limiting;
 #[cfg(feature = "full")]
 mod manager;
 #[cfg(feature = "full")]
+mod mdns;
+#[cfg(feature = "full")]
+mod meeting;
+#[cfg(feature = "full")]
 mod pubsub;
 #[cfg(feature = "full")]
 mod reach;
@@ -72,6 +76,9 @@ pub struct Core {
     /// What is to change of a peer.
     #[cfg(feature = "full")]
     patch: polypeer::swarm::store::Patch,
+    /// Looks for neighbours, if it does.
+    #[cfg(feature = "full")]
+    mdns: Option<polypeer::discovery::mdns::Mdns>,
 }
 
 #[wasm_bindgen]
@@ -107,6 +114,8 @@ impl Core {
             found: Vec::new(),
             #[cfg(feature = "full")]
             patch: polypeer::swarm::store::Patch::default(),
+            #[cfg(feature = "full")]
+            mdns: None,
         })
     }
 
@@ -343,6 +352,7 @@ impl Core {
                 webrtc::record(&mut Records(&mut self.output), &output);
                 kad::record(&mut Records(&mut self.output), &output);
                 keeping::record(&mut Records(&mut self.output), &output);
+                meeting::record(&mut Records(&mut self.output), &output);
             }
             record(&mut Records(&mut self.output), output);
         }

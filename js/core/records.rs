@@ -79,6 +79,12 @@ pub(crate) enum Tag {
     #[cfg(feature = "full")]
     DhtDone = 104,
     #[cfg(feature = "full")]
+    Rendezvous = 110,
+    #[cfg(feature = "full")]
+    RendezvousRenewed = 111,
+    #[cfg(feature = "full")]
+    RendezvousFailed = 112,
+    #[cfg(feature = "full")]
     FindRecords = 120,
     #[cfg(feature = "full")]
     WriteRecords = 121,

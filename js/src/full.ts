@@ -5,6 +5,10 @@ import { ConnectionImpl } from './connection.js'
 import { type ConnectionId, type Core, now, type Records } from './core.js'
 import { DhtImpl } from './dht/dht.js'
 import type { Dht } from './dht/types.js'
+import { DiscoveryImpl } from './discovery/discovery.js'
+import { Mdns } from './discovery/mdns.js'
+import { RendezvousImpl, readError } from './discovery/rendezvous.js'
+import type { Discovered, Discovery, Rendezvous } from './discovery/types.js'
 import {
   InvalidArgumentError,
   LimitedConnectionError,
@@ -80,8 +84,13 @@ export class FullNode extends NodeImpl implements PeerNode {
   readonly ipns: Ipns
   readonly dht: Dht
   readonly routing: Routing
+  readonly discovery: Discovery
+  readonly rendezvous: Rendezvous
   readonly #dht: DhtImpl
   readonly pubsub: PubsubImpl
+  readonly #discovery: DiscoveryImpl
+  readonly #rendezvous: RendezvousImpl
+  #mdns: Mdns | undefined
   readonly #core: Core<FullCore>
   readonly #host: Host
   readonly #relays: Relays
@@ -116,6 +125,11 @@ export class FullNode extends NodeImpl implements PeerNode {
       touch,
       emit: (name, detail) => emit(this, name, detail),
     })
+    this.#discovery = new DiscoveryImpl((who) => emit(this, 'peer:discovery', who))
+    this.discovery = this.#discovery
+    const found = (who: Discovered): void => this.#discovery.found(who)
+    this.#rendezvous = new RendezvousImpl({ core, closed, check, touch, found })
+    this.rendezvous = this.#rendezvous
     this.filters = filtersOf(core, (act) => {
       this.check()
       act()
@@ -151,6 +165,8 @@ export class FullNode extends NodeImpl implements PeerNode {
     addresses,
     autonat,
     dht,
+    mdns,
+    rendezvousPoint,
     routers,
     pubsub,
   }: FullNodeOptions): Promise<void> {
@@ -191,6 +207,21 @@ export class FullNode extends NodeImpl implements PeerNode {
         const failed = (error: RecordStoreError): void => emit(this, 'recordstore:error', error)
         this.#keeper = await RecordKeeper.open(engine, dht.recordStore, failed)
       }
+    }
+    if (rendezvousPoint) this.rendezvous.serve(rendezvousPoint === true ? {} : rendezvousPoint)
+    if (mdns) {
+      this.#mdns = new Mdns({
+        core: this.#core,
+        host: this.#host,
+        touch: () => this.engine.touch(),
+        found: (who) => this.#discovery.found(who),
+        gone: (peer) => {
+          this.#discovery.gone(peer)
+          emit(this, 'peer:gone', peer)
+        },
+      })
+      await this.#mdns.start(mdns === true ? {} : mdns)
+      this.routing.add(this.#discovery.neighbours)
     }
     for (const router of routers ?? []) this.routing.add(router)
     if (pubsub !== undefined) this.pubsub.start(pubsub)
@@ -473,11 +504,24 @@ export class FullNode extends NodeImpl implements PeerNode {
       case 120:
       case 121:
         this.#keeper?.onOrder(kind, body)
+        break
+      case 110:
+        this.#rendezvous.onAnswer(body)
+        break
+      case 111:
+      case 112: {
+        const [point, namespace] = [body.text(), body.text()]
+        if (kind === 111) emit(this, 'rendezvous:renew', { point, namespace, ttl: body.number() })
+        else emit(this, 'rendezvous:error', { point, namespace, error: readError(body) })
+      }
     }
   }
 
   protected override async onClosing(): Promise<void> {
     this.#dht.close()
+    this.#rendezvous.close()
+    this.#discovery.close()
+    await this.#mdns?.close()
     this.#unfollow?.()
     this.#webrtc?.stop()
     this.pubsub.stop()

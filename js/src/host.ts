@@ -47,6 +47,23 @@ export interface Listening {
   close(): Promise<void>
 }
 
+/** Datagrams to a group of the local networks. */
+export interface Multicast {
+  /** The port that is heard on. */
+  readonly port: number
+  /** Sends a datagram on all networks; some may be lost. */
+  send(packet: Uint8Array): void
+  /** Ends after what was sent. */
+  close(): Promise<void>
+}
+
+/** What comes from a group. */
+export interface MulticastEvents {
+  receive(packet: Uint8Array): void
+  /** There is a network that was not there before. */
+  changed(): void
+}
+
 /** A platform. */
 export interface Host {
   /**
@@ -63,6 +80,13 @@ export interface Host {
    * @throws {ListenError} the address cannot be had.
    */
   listen(address: string, accept: (link: Link) => void): Promise<Listening>
+  /**
+   * Belongs to a group on all local networks, or on this machine alone, where there is
+   * multicast.
+   *
+   * @throws {ListenError} the port cannot be had.
+   */
+  multicast?(group: string, port: number, loopback: boolean, events: MulticastEvents): Promise<Multicast>
   /** WebRTC direct without peer connections, for hosts that have it so. */
   webRtcDirect?(options: CertificateOptions): DirectRtc
   /**

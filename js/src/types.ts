@@ -2,6 +2,13 @@
 
 import type { AbortOptions } from './abort.js'
 import type { Dht, DhtOptions } from './dht/types.js'
+import type {
+  Discovery,
+  DiscoveryEvents,
+  MdnsOptions,
+  Rendezvous,
+  RendezvousPointOptions,
+} from './discovery/types.js'
 import type { PeerStoreError, PolypeerError } from './errors.js'
 import type { TypedEventTarget } from './events.js'
 import type { Ipns } from './ipns.js'
@@ -125,6 +132,13 @@ export interface FullNodeOptions extends NodeOptions, LimitingOptions {
    * Node, where others can dial it, for them too. Default: false.
    */
   readonly dht?: boolean | DhtOptions
+  /**
+   * Looks for peers on the local network, and tells them of this node; in Node.
+   * `node.discovery` has them. Default: false.
+   */
+  readonly mdns?: boolean | MdnsOptions
+  /** Is a rendezvous point for others, in Node. Default: false. */
+  readonly rendezvousPoint?: boolean | RendezvousPointOptions
   /** What `node.routing` asks beside the DHT, such as `delegatedRouting(url)`. */
   readonly routers?: readonly Router[]
 }
@@ -176,7 +190,7 @@ export interface PeerInfo {
 }
 
 /** The events of a node, by name, and the type of their `detail`. */
-export interface NodeEvents extends PubsubEvents, ReachEvents, RelayEvents, WebRtcEvents {
+export interface NodeEvents extends DiscoveryEvents, PubsubEvents, ReachEvents, RelayEvents, WebRtcEvents {
   /** A connection was opened, by either side. */
   'connection:open': Connection
   /** A connection was closed, by either side or by an error. */
@@ -229,6 +243,10 @@ export interface PeerNode extends MiniNode, Limiting {
   readonly routing: Routing
   /** Topics. */
   readonly pubsub: Pubsub
+  /** Who is found on the local network and at rendezvous points. */
+  readonly discovery: Discovery
+  /** Points where peers meet under a name. */
+  readonly rendezvous: Rendezvous
   /** The peers that are kept, connected or not. */
   readonly kept: readonly PeerId[]
 

@@ -9,6 +9,7 @@ import type { RecordLimits, RecordStore } from '../records/types.js'
 import type { PeerStorage } from '../store/types.js'
 import type { FullNodeOptions, KeyStore, PeerNode } from '../types.js'
 
+export * from '../discovery/types.js'
 export { lendWebRTC, webRtcPort } from '../host/webrtc/lend.js'
 export * from '../index.js'
 export type * from '../ipns.js'

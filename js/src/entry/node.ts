@@ -11,6 +11,7 @@ import { nodeCiphers } from '../host/node-ciphers.js'
 import { newCertificate } from '../host/webrtc/node-direct.js'
 import type { FullNodeOptions, PeerNode } from '../types.js'
 
+export * from '../discovery/types.js'
 export * from '../index.js'
 export type * from '../ipns.js'
 export { fileKeyStore } from '../keys/file.js'

@@ -7,6 +7,7 @@ import { ListenError, PolypeerError, TransportError, UnsupportedError } from '..
 import type { Host, Link, Listening } from '../host.js'
 import { verify } from '../verify.js'
 import { reachable } from './node-interfaces.js'
+import { multicast } from './node-multicast.js'
 import { dialTcp, listenTcp } from './node-tcp.js'
 import { dialWs, listenWs } from './node-ws.js'
 import { NodeDirect } from './webrtc/node-direct.js'
@@ -20,6 +21,7 @@ const MAX_DNSADDR_DEPTH = 3
 export const nodeHost: Host = {
   dial: (address, signal) => dial(address, signal, 0),
   listen,
+  multicast,
   webRtcDirect: (options) => new NodeDirect(options),
   defer: (callback) => process.nextTick(callback),
   unref: (timer) => {
