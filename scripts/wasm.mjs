@@ -55,11 +55,9 @@ export async function buildWasi({ crate, out, name }) {
 
 async function optimise(module, how) {
   const name = basename(module)
-  await run(
-    process.execPath,
-    [wasmOpt(), module, '-o', module, ...how, '--strip-debug', '--strip-producers', ...wasmFeatures],
-    { title: `wasm-opt ${how[0]} ${name}` },
-  )
+  await run(process.execPath, [wasmOpt(), module, '-o', module, ...how, ...stripped, ...wasmFeatures], {
+    title: `wasm-opt ${how[0]} ${name}`,
+  })
   say(`  ${name}: ${statSync(module).size} bytes`)
 }
 
@@ -78,6 +76,9 @@ const noInlining = [
   '--flexible-inline-max-function-size=0',
   '--one-caller-inline-max-function-size=0',
 ]
+
+// What nothing that runs a module reads.
+const stripped = ['--strip-debug', '--strip-producers', '--strip-target-features']
 
 // What every browser of the last years has; SIMD is what the ciphers are made of.
 const wasmFeatures = [
