@@ -10,7 +10,6 @@ mod host;
 mod pubsub;
 mod punch;
 mod relay;
-mod rendezvous;
 mod serve;
 #[path = "../../shared/streams.rs"]
 mod streams;
@@ -80,15 +79,6 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
         [command, ..] if command == "dht-bench" => {
             dht::bench(count()?).await?;
             Ok(true)
-        }
-        [command, ..] if command == "rendezvous-serve" => {
-            let (peer_id, addresses) = rendezvous::serve().await?;
-            println!("{}", json!({ "peerId": peer_id.to_string(), "addresses": addresses }));
-            tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
-            Ok(true)
-        }
-        [command, address, ..] if command == "rendezvous-ask" => {
-            rendezvous::ask(address.parse()?).await
         }
         [command, relay, ..] if command == "punch" => {
             let at = option("--at").unwrap_or(punch::LOOPBACK);
