@@ -212,7 +212,7 @@ pub enum RendezvousEvent {
 /// What only the client wants of the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// A connection to a point, told by [`Client::reached`] or [`Client::not_reached`].
+    /// A connection to a point; the node tells what became of it.
     Reach {
         /// What for.
         request: RequestId,
