@@ -1,92 +1,17 @@
 //! Limits of what waits for the store behind the memory.
 
 use crate::connection::StreamId;
-use crate::negotiate::Name;
-use crate::node::{ConnectionId, Direction};
+use crate::node::ConnectionId;
+use crate::protocols::Input;
 use crate::protocols::kad::behind::{MAX_PARKED, MAX_UNWRITTEN, MAX_UNWRITTEN_BYTES, PATIENCE};
 use crate::protocols::kad::message::{Contact, Link, Record, Request};
 use crate::protocols::kad::store::StoreFull;
-use crate::protocols::kad::{Config, Invalid, Kademlia, Mode, NAME, Order, PutError, Validator};
-use crate::protocols::{Action, Input, Local, Protocol};
-use crate::records::Order as StoreOrder;
-use crate::time::Instant;
+use crate::protocols::kad::{Config, PutError};
 
 use super::peer;
+use super::server::{NOW, Server};
 
-const NOW: Instant = Instant::ZERO;
-
-/// A server with a store, and peers that ask it, a connection each.
-struct Server {
-    kad: Kademlia,
-    local: Local,
-    name: Name,
-}
-
-impl Server {
-    fn new() -> Self {
-        let keypair = crate::Keypair::ed25519_from_seed([7; 32]);
-        let config = Config { mode: Mode::Server, protocol: NAME.into(), ..Config::default() };
-        let mut kad = Kademlia::new(config, keypair.peer_id());
-        kad.validators_mut().set("any", Box::new(Any));
-        kad.store_behind();
-        let local = Local {
-            keypair,
-            addresses: Vec::new(),
-            protocols: Vec::new(),
-            agent: String::new(),
-            protocol_version: String::new(),
-            sequence: 0,
-        };
-        let mut server = Self { kad, local, name: NAME.into() };
-        let remote = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
-        for number in 0..100 {
-            let (connection, peer) = (ConnectionId(number), &peer(number));
-            let direction = Direction::Inbound;
-            server.handle(NOW, Input::Connected { connection, peer, direction, remote: &remote });
-        }
-        server
-    }
-
-    fn handle(&mut self, now: Instant, input: Input<'_>) {
-        self.kad.handle(now, &self.local, input);
-    }
-
-    /// A request on a stream of a connection.
-    fn ask(&mut self, connection: u64, stream: u64, request: &Request) {
-        let (connection, stream) = (ConnectionId(connection), StreamId::from_number(stream as u32));
-        let name = self.name.clone();
-        self.handle(NOW, Input::Inbound { connection, stream, protocol: &name });
-        self.handle(NOW, Input::Message { connection, stream, bytes: request.to_bytes() });
-    }
-
-    /// Actions: orders to find, to write (their entries), answers, resets.
-    fn drain(&mut self) -> (usize, Vec<usize>, usize, usize) {
-        let (mut finds, mut writes, mut answers, mut resets) = (0, Vec::new(), 0, 0);
-        while let Some(action) = self.kad.poll() {
-            match action {
-                Action::Kad(Order::Store(StoreOrder::Find(_))) => finds += 1,
-                Action::Kad(Order::Store(StoreOrder::Write(batch))) => writes.push(batch.len()),
-                Action::Send { .. } => answers += 1,
-                Action::Reset { .. } => resets += 1,
-                _ => {}
-            }
-        }
-        (finds, writes, answers, resets)
-    }
-}
-
-/// Any value is good.
-struct Any;
-
-impl Validator for Any {
-    fn validate(&self, _: &[u8], _: &[u8], _: u64) -> Result<(), Invalid> {
-        Ok(())
-    }
-    fn is_better(&self, _: &[u8], new: &[u8], old: &[u8]) -> bool {
-        new > old
-    }
-}
-
+/// Requests about values that are all good.
 fn get(key: u64) -> Request {
     Request::GetValue { key: [b"/any/", &key.to_be_bytes()[..]].concat() }
 }
@@ -98,7 +23,7 @@ fn record(key: u64, length: usize) -> Record {
 
 #[test]
 fn what_is_too_much_to_wait_is_answered_from_memory() {
-    let mut server = Server::new();
+    let mut server = Server::with_store(Config::default());
     for number in 0..MAX_PARKED as u64 + 10 {
         server.ask(number % 100, number, &get(number));
     }
@@ -109,7 +34,7 @@ fn what_is_too_much_to_wait_is_answered_from_memory() {
 
 #[test]
 fn who_asks_for_the_same_shares_the_answer() {
-    let mut server = Server::new();
+    let mut server = Server::with_store(Config::default());
     for number in 0..20 {
         server.ask(number, 0, &get(7));
     }
@@ -124,7 +49,7 @@ fn who_asks_for_the_same_shares_the_answer() {
 
 #[test]
 fn who_does_not_wait_for_its_answer_is_reset() {
-    let mut server = Server::new();
+    let mut server = Server::with_store(Config::default());
     server.ask(1, 5, &get(7));
     let (connection, stream) = (ConnectionId(1), StreamId::from_number(5));
     let bytes = get(8).to_bytes();
@@ -137,7 +62,7 @@ fn who_does_not_wait_for_its_answer_is_reset() {
 
 #[test]
 fn what_cannot_be_written_in_time_is_refused() {
-    let mut server = Server::new();
+    let mut server = Server::with_store(Config::default());
     // A store that takes one batch and never says that it has it: of providers …
     let provide = |key: u64| {
         let provider = Contact { peer: peer(key % 100), addresses: vec![], link: Link::Connected };
@@ -156,7 +81,7 @@ fn what_cannot_be_written_in_time_is_refused() {
     server.kad.records_written();
     assert_eq!(server.drain().1, [256]);
     // … and of records.
-    let mut server = Server::new();
+    let mut server = Server::with_store(Config::default());
     let most = MAX_UNWRITTEN_BYTES / 60_000 + 2;
     let kept = (0..500).map(|key| server.kad.keep(NOW, &record(key, 60_000)));
     let kept: Vec<_> = kept.collect();

@@ -1,8 +1,10 @@
 //! The parts of Kademlia, each for itself and against a model.
 
 mod behind;
+mod keeping;
 mod lookup;
 mod message;
+mod server;
 mod store;
 mod table;
 
