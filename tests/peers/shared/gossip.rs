@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
+use crate::process::cpu_seconds;
+
 /// The topic of the measurement.
 pub(crate) const TOPIC: &str = "bench";
 /// Bytes of a message.
@@ -125,12 +127,4 @@ fn message(number: usize) -> Vec<u8> {
     let mut data = vec![0x55; LENGTH];
     data[..8].copy_from_slice(&(number as u64).to_le_bytes());
     data
-}
-
-/// What this process used of the processors, in seconds; zero where the system does not say.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: f64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-    ticks / 100.0
 }

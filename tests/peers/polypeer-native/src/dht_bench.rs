@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::dht::{NAME, Numbered};
+use crate::process::{cpu_seconds, memory_mib};
 
 /// Prints one line: how long it took to build the network, and of each kind of query the
 /// time (median), CPU and requests, and how many found fewer than the 20 nearest.
@@ -80,19 +81,4 @@ async fn end(mut query: Query) -> Outcome<Summary> {
         }
     }
     Err("the query has no end".into())
-}
-
-/// What this process used of the processors, in seconds; zero where the system does not say.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: f64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-    ticks / 100.0
-}
-
-fn memory_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or_default() >> 10
 }

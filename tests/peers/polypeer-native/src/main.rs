@@ -9,6 +9,8 @@ mod flood;
 #[path = "../../shared/gossip.rs"]
 mod gossip;
 mod plain;
+#[path = "../../shared/process.rs"]
+mod process;
 mod pubsub;
 mod punch;
 mod serve;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 
 use crate::Outcome;
+use crate::process::{cpu_seconds, memory_mib};
 
 /// The DHT's name unless told otherwise.
 pub const NAME: &str = "/test/kad/1.0.0";
@@ -347,19 +348,4 @@ async fn answer_bench(
             }
         }
     }
-}
-
-/// What this process used of the processors, in seconds; zero where the system does not say.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: f64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-    ticks / 100.0
-}
-
-fn memory_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or_default() >> 10
 }

@@ -7,6 +7,8 @@ mod dial;
 #[path = "../../shared/gossip.rs"]
 mod gossip;
 mod host;
+#[path = "../../shared/process.rs"]
+mod process;
 mod pubsub;
 mod punch;
 mod relay;
