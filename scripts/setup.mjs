@@ -1,7 +1,7 @@
 // npm run setup: installs what is missing to build (and, with --tests, to test).
 // Quick when everything is there; safe to repeat.
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromium } from './chromium.mjs'
@@ -9,6 +9,17 @@ import { ask, entry, Failure, green, heading, inCi, root, run, say, which } from
 import { PAGES, WASI, wasmToolchain } from './wasm-toolchain.mjs'
 
 const done = (what, detail = '') => say(`  ${green('✓')} ${what}${detail ? `  ${detail}` : ''}`)
+
+// A compiler that root tells to write to /dev/null may leave a file in its place: then
+// what one program throws away is what the next one reads, and cargo fails on that.
+async function nullDevice() {
+  if (process.platform !== 'linux' || statSync('/dev/null', { throwIfNoEntry: false })?.isCharacterDevice())
+    return
+  const mend = 'rm -f /dev/null && mknod -m 666 /dev/null c 1 3'
+  if (process.getuid?.() !== 0)
+    throw new Failure(`/dev/null is not a device here, builds fail on that. As root: ${mend}`)
+  await run('sh', ['-c', mend], { title: mend })
+}
 
 function node() {
   const major = Number(process.versions.node.split('.')[0])
@@ -83,6 +94,7 @@ function go() {
 
 export async function setup({ tests = false } = {}) {
   heading('Set up')
+  await nullDevice()
   node()
   rust()
   await packages()
