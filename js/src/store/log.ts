@@ -42,8 +42,10 @@ export class Log {
   #length = 0
   #liveBytes = 0
   #live = new Map<string, Spot>()
-  /** What a write that failed left behind its end could not be cut off. */
+  /** Something stands behind its end that could not be cut off, or in it that is damaged. */
   #isTorn = false
+  /** It is not written anew before it is so long, where there was no room for that. */
+  #patience = 0
 
   /** `kind` is the first line of the file, and ends with a line break. */
   constructor(path: string, kind: string) {
@@ -57,7 +59,14 @@ export class Log {
     const file = await open(this.#path, 'a+', 0o600)
     this.#file = file
     this.#length = (await file.stat()).size
-    if (!(await this.#parse(file, put))) await this.#rewrite(file)
+    if (await this.#parse(file, put)) return
+    try {
+      await this.#rewrite(file)
+    } catch (error) {
+      // On a full disk what is there can be read all the same.
+      if (this.#live.size === 0) throw error
+      this.#isTorn = true
+    }
   }
 
   /** The value of a key. */
@@ -89,7 +98,11 @@ export class Log {
     }
     this.#length += batch.length
     apply(batch.subarray(HEADER), start + HEADER, (key, spot) => this.#count(key, spot))
-    if (this.#length > 2 * this.#liveBytes + SLACK) await this.#rewrite(file)
+    if (this.#length <= Math.max(2 * this.#liveBytes + SLACK, this.#patience)) return
+    // It is written already: that there is no room to write it anew is no failure of it.
+    await this.#rewrite(file).catch(() => {
+      this.#patience = this.#length + SLACK
+    })
   }
 
   /** From now on the key has no value, which the file tells when it is written anew. */
@@ -173,6 +186,7 @@ export class Log {
       await rename(draft, this.#path)
     } catch (error) {
       await file.close()
+      await rm(draft, { force: true }).catch(() => {})
       throw error
     }
     await old.close()
@@ -180,6 +194,7 @@ export class Log {
     this.#live = live
     this.#length = length
     this.#isTorn = false
+    this.#patience = 0
     await syncFolder(dirname(this.#path))
     return file
   }
