@@ -20,6 +20,8 @@ use super::wire::{Exchanged, Item};
 const OPPORTUNISTIC_TICKS: u64 = 60;
 /// Peers that are taken in then.
 const OPPORTUNISTIC_PEERS: usize = 2;
+/// Heartbeats between looks whether the mesh has peers that are of no use, and others are.
+const REPLACE_TICKS: u64 = 5;
 /// Heartbeats between looks whether explicit peers are connected: 5 minutes, as the
 /// specification has it.
 const EXPLICIT_TICKS: u64 = 300;
@@ -74,18 +76,27 @@ impl Router {
         suits: impl Fn(&Self, &PeerId) -> bool,
     ) -> Vec<PeerId> {
         let Some(state) = self.topics.get(topic).filter(|_| count > 0) else { return Vec::new() };
-        let fits = |peer: &PeerId| {
-            !state.mesh.contains(peer)
-                && !state.fanout.contains(peer)
-                && !self.is_explicit(peer)
-                && self.gossips(peer)
-                && suits(self, peer)
-        };
-        let mut peers: Vec<PeerId> =
-            state.peers.iter().filter(|peer| fits(peer)).copied().collect();
-        self.shuffle(&mut peers, count);
-        peers.truncate(count);
-        peers
+        let mut peers: Vec<PeerId> = state.peers.iter().copied().collect();
+        let mut chosen = Vec::new();
+        // Only those who are drawn are looked at: there may be many.
+        for place in 0..peers.len() {
+            if chosen.len() == count {
+                break;
+            }
+            let other = place + self.rng.below((peers.len() - place) as u64) as usize;
+            peers.swap(place, other);
+            let peer = peers[place];
+            let Some(state) = self.topics.get(topic) else { break };
+            if !state.mesh.contains(&peer)
+                && !state.fanout.contains(&peer)
+                && !self.is_explicit(&peer)
+                && self.gossips(&peer)
+                && suits(self, &peer)
+            {
+                chosen.push(peer);
+            }
+        }
+        chosen
     }
 
     /// Draws the first `count` of a list by lot.
@@ -111,6 +122,7 @@ impl Router {
     /// Gives a mesh up.
     pub(super) fn leave(&mut self, now: Instant, topic: &TopicName) {
         let backoff = self.config.unsubscribe_backoff;
+        self.scores.left(topic);
         let Some(state) = self.topics.get_mut(topic) else { return };
         for peer in core::mem::take(&mut state.mesh) {
             self.scores.pruned(now, &peer, topic);
@@ -192,6 +204,9 @@ impl Router {
             self.prune(now, topic, peer, false);
         }
         if mesh.len() < size.low {
+            // Half of them of those that are known to be of use; others must have a chance.
+            let half = size.wanted - (size.wanted - mesh.len()) / 2;
+            self.graft_some(now, topic, half, |router, peer| router.scores.serves(peer, topic));
             self.graft_some(now, topic, size.wanted, |_, _| true);
         } else if mesh.len() > size.high {
             self.thin(now, topic, size, mesh);
@@ -205,6 +220,50 @@ impl Router {
         if self.ticks.is_multiple_of(OPPORTUNISTIC_TICKS) && mesh.len() > 1 {
             self.improve(now, topic, mesh);
         }
+        if self.ticks.is_multiple_of(REPLACE_TICKS) {
+            self.replace_idle(now, topic, size);
+        }
+    }
+
+    /// Those of a mesh that are of no use there, those of least worth first, and of these
+    /// those first that came to us.
+    fn idle(&self, now: Instant, topic: &TopicName) -> Vec<PeerId> {
+        let mut mesh = self.mesh_scores(now, topic);
+        mesh.retain(|(_, peer)| self.scores.is_idle(peer, topic));
+        mesh.sort_by(|(a, one), (b, other)| {
+            self.is_outbound(one).cmp(&self.is_outbound(other)).then(a.total_cmp(b))
+        });
+        mesh.into_iter().map(|(_, peer)| peer).collect()
+    }
+
+    /// Gives places of peers that are of no use to others that sent us messages lately, until
+    /// as many are of use as a mesh is to have at least. So hostile peers that pass nothing
+    /// on may fill a mesh and do not keep it; and where all are idle because nobody says
+    /// anything that the others have not said before, nothing changes.
+    fn replace_idle(&mut self, now: Instant, topic: &TopicName, size: MeshSize) {
+        let Some(state) = self.topics.get(topic) else { return };
+        let serving = state.mesh.iter().filter(|peer| self.scores.serves(peer, topic)).count();
+        let mut idle = self.idle(now, topic).into_iter();
+        let missing = size.low.saturating_sub(serving).min(idle.len());
+        let suits = |router: &Self, peer: &PeerId| {
+            router.scores.serves(peer, topic) && router.may_graft(now, topic, peer)
+        };
+        for peer in self.choose(topic, missing, suits) {
+            if let Some(idle) = idle.next() {
+                self.prune(now, topic, idle, false);
+            }
+            self.graft(now, topic, peer);
+        }
+    }
+
+    /// Makes room in a full mesh for a peer that was of use, where another is not.
+    fn make_room(&mut self, now: Instant, topic: &TopicName, peer: &PeerId) -> bool {
+        let deserves = self.scores.was_first(peer, topic);
+        let idle = if deserves { self.idle(now, topic).first().copied() } else { None };
+        if let Some(idle) = idle {
+            self.prune(now, topic, idle, false);
+        }
+        idle.is_some()
     }
 
     /// Makes a mesh smaller that is too large.
@@ -221,6 +280,7 @@ impl Router {
         if let Some(rest) = mesh.get_mut(size.by_score..) {
             let count = rest.len();
             self.shuffle(rest, count);
+            rest.sort_by_key(|(_, peer)| self.scores.is_idle(peer, topic));
         }
         let (mut kept, mut gone) = (mesh.clone(), Vec::new());
         if let Some(rest) = mesh.get(size.wanted..) {
@@ -271,7 +331,7 @@ impl Router {
         if self.is_explicit(peer) || self.scores.of(now, peer) < 0.0 {
             return self.prune(now, topic, *peer, false);
         }
-        if full {
+        if full && !self.make_room(now, topic, peer) {
             return self.prune(now, topic, *peer, true);
         }
         self.on_subscribe(peer, topic);

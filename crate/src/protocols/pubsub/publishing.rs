@@ -12,7 +12,6 @@ use super::event::{PublishError, Published};
 use super::message::{Message, MessageId, Signing, TopicName};
 use super::router::{Router, check_name};
 use super::seen::Fate;
-use super::version::Version;
 
 /// Topics that are published in without a subscription, at a time.
 pub const MAX_FANOUT: usize = 1024;
@@ -122,19 +121,22 @@ impl Router {
     pub(super) fn forward(&mut self, id: &MessageId, message: &Arc<Message>, have: &[PeerId]) {
         let Some(state) = self.topics.get(message.topic()) else { return };
         let author = message.from();
-        let floods = self.mesh_size().is_none();
-        let wants = |peer: &PeerId| {
-            let Some(remote) = self.peers.get(peer) else { return false };
-            let reads = floods
-                || remote.version == Version::Floodsub
-                || state.mesh.contains(peer)
-                || self.is_explicit(peer);
-            reads
-                && !have.contains(peer)
-                && author != Some(*peer)
-                && !remote.unwanted.contains_key(id)
+        let wants = |peer: &&PeerId| {
+            !have.contains(peer)
+                && author != Some(**peer)
+                && self.peers.get(peer).is_some_and(|remote| !remote.unwanted.contains_key(id))
         };
-        let to: Vec<PeerId> = state.peers.iter().filter(|peer| wants(peer)).copied().collect();
+        let to: Vec<PeerId> = if self.mesh_size().is_none() {
+            state.peers.iter().filter(wants).copied().collect()
+        } else {
+            // A topic may have many peers and these are few.
+            let explicit = self.config.explicit.iter();
+            let explicit = explicit.filter(|peer| !self.floodsubs.contains(peer));
+            let others = explicit.chain(self.floodsubs.iter());
+            let others =
+                others.filter(|peer| state.peers.contains(peer) && !state.mesh.contains(peer));
+            state.mesh.iter().chain(others).filter(wants).copied().collect()
+        };
         for peer in to {
             self.send_message(peer, id, message);
         }

@@ -82,6 +82,8 @@ pub struct Router {
     pub(super) rng: Rng,
     pub(super) topics: LongMap<TopicName, Topic>,
     pub(super) peers: LongMap<PeerId, Remote>,
+    /// Those of them that know no meshes.
+    pub(super) floodsubs: LongSet<PeerId>,
     pub(super) cache: Cache,
     pub(super) seen: Seen,
     pub(super) backoffs: Backoffs,
@@ -107,6 +109,7 @@ impl Router {
             rng,
             topics: LongMap::new(),
             peers: LongMap::new(),
+            floodsubs: LongSet::new(),
             cache: Cache::new(config.history),
             seen: Seen::default(),
             backoffs: Backoffs::default(),
@@ -220,6 +223,10 @@ impl Router {
     ) {
         self.start(now);
         self.scores.connected(peer, remote);
+        match version {
+            Version::Floodsub => self.floodsubs.insert(peer),
+            _ => self.floodsubs.remove(&peer),
+        };
         if let Some(known) = self.peers.get_mut(&peer) {
             known.version = version;
             return;
@@ -240,6 +247,7 @@ impl Router {
     /// A peer is gone, with all its connections.
     pub fn disconnected(&mut self, now: Instant, peer: &PeerId) {
         self.records.remove(peer);
+        self.floodsubs.remove(peer);
         let Some(remote) = self.peers.remove(peer) else { return };
         for topic in remote.topics.iter() {
             self.forget(peer, topic);

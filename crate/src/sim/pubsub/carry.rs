@@ -5,10 +5,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::protocols::pubsub::wire::Item;
-use crate::protocols::pubsub::{Out, Version};
+use crate::protocols::pubsub::{Out, Router, Version};
 use crate::time::Instant;
 
-use super::role::Role;
 use super::{Network, TOPIC};
 
 /// Regions of the world: Virginia, Oregon, São Paulo, Ireland, Frankfurt, Mumbai,
@@ -57,6 +56,11 @@ pub(super) enum Happening {
     },
     /// A hostile peer has its turn.
     Mischief(usize),
+    /// A hostile peer may ask another again to be in its mesh.
+    Graft {
+        host: usize,
+        other: usize,
+    },
 }
 
 // Those of one moment happen in the order in which they were scheduled.
@@ -115,11 +119,6 @@ impl Network {
     }
 
     pub(super) fn say(&mut self, from: usize, to: usize, item: Arc<Item>) {
-        let at = self.now + self.under_way(from, to);
-        let Some(last) = self.hosts[from].links.get_mut(&to) else { return };
-        // What was said first arrives first.
-        let at = at.max(*last);
-        *last = at;
         let size = item.size() as u64;
         match &*item {
             Item::Message(_) => {
@@ -128,6 +127,15 @@ impl Network {
             }
             _ => self.carried.control += size,
         }
+        // All else is of no interest to those who are hostile.
+        if self.hosts[to].router.is_none() && !matches!(*item, Item::Prune { .. }) {
+            return;
+        }
+        let at = self.now + self.under_way(from, to);
+        let Some(last) = self.hosts[from].links.get_mut(&to) else { return };
+        // What was said first arrives first.
+        let at = at.max(*last);
+        *last = at;
         self.schedule(at, Happening::Said { host: to, by: from, item });
     }
 
@@ -140,7 +148,9 @@ impl Network {
                     return;
                 }
                 host.timer = None;
-                host.router.handle_timeout(now);
+                if let Some(router) = &mut host.router {
+                    router.handle_timeout(now);
+                }
                 self.settle(index);
             }
             Happening::Met { host: index, other, outbound } => {
@@ -149,8 +159,9 @@ impl Network {
                 if !host.alive || !host.links.contains_key(&other) {
                     return;
                 }
-                host.router.connected(now, peer, Version::V1_2, (outbound, None));
-                for item in host.router.greeting(&peer, false) {
+                let Some(router) = &mut host.router else { return self.hostile_met(index, other) };
+                router.connected(now, peer, Version::V1_2, (outbound, None));
+                for item in router.greeting(&peer, false) {
                     self.say(index, other, Arc::new(item));
                 }
                 self.settle(index);
@@ -161,26 +172,35 @@ impl Network {
                 if !host.alive || !host.links.contains_key(&by) {
                     return;
                 }
-                if host.router.listens_to(now, &peer) {
-                    host.router.receive(now, &peer, Arc::unwrap_or_clone(item));
+                let Some(router) = &mut host.router else {
+                    return self.hostile_told(index, by, &item);
+                };
+                if router.listens_to(now, &peer) {
+                    router.receive(now, &peer, Arc::unwrap_or_clone(item));
                     self.settle(index);
                 }
             }
             Happening::Parted { host: index, other } => {
                 let peer = self.hosts[other].id;
                 let host = &mut self.hosts[index];
-                if host.alive && !host.links.contains_key(&other) {
-                    host.router.disconnected(now, &peer);
+                if host.alive
+                    && !host.links.contains_key(&other)
+                    && let Some(router) = &mut host.router
+                {
+                    router.disconnected(now, &peer);
                     self.settle(index);
                 }
             }
             Happening::Mischief(index) => self.mischief(index),
+            Happening::Graft { host, other } => {
+                self.say(host, other, Arc::new(Item::Graft(TOPIC.into())));
+            }
         }
     }
 
     /// Carries out what a router wants.
     pub(super) fn settle(&mut self, index: usize) {
-        while let Some(out) = self.hosts[index].router.poll() {
+        while let Some(out) = self.hosts[index].router.as_mut().and_then(Router::poll) {
             let (peer, item) = match out {
                 Out::Send(peer, item) => (peer, item),
                 Out::Message(peer, _, message) => (peer, Item::Message(message)),
@@ -190,31 +210,17 @@ impl Network {
                 }
                 _ => continue,
             };
-            let silent = matches!(item, Item::Message(_) | Item::IHave(..))
-                && !matches!(self.hosts[index].role, Role::Honest | Role::GraftFlood);
-            if let Some(to) = self.by_id.get(&peer).copied().filter(|_| !silent) {
+            if let Some(to) = self.by_id.get(&peer).copied() {
                 self.say(index, to, Arc::new(item));
             }
         }
         let host = &mut self.hosts[index];
-        if let Some(at) = host.router.poll_timeout()
+        if let Some(at) = host.router.as_ref().and_then(Router::poll_timeout)
             && host.alive
             && host.timer.is_none_or(|known| at < known)
         {
             host.timer = Some(at);
             self.schedule(at, Happening::Timer(index));
         }
-    }
-
-    /// Says something to all whom a peer is connected to.
-    pub(super) fn say_to_all(&mut self, index: usize, item: &Item) {
-        let item = Arc::new(item.clone());
-        for other in self.hosts[index].links.keys().copied().collect::<Vec<_>>() {
-            self.say(index, other, item.clone());
-        }
-    }
-
-    pub(super) fn graft_all(&mut self, index: usize) {
-        self.say_to_all(index, &Item::Graft(TOPIC.into()));
     }
 }

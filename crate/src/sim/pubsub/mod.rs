@@ -50,7 +50,8 @@ const BAD: u8 = 0xff;
 
 struct Host {
     id: PeerId,
-    router: Router,
+    /// Those who are hostile have none.
+    router: Option<Router>,
     role: Role,
     region: usize,
     /// To whom, and when what was last said to them arrives.
@@ -137,7 +138,7 @@ impl Network {
         let index = self.hosts.len();
         let keypair = Keypair::ed25519_from_seed(self.rng.array());
         let (id, region) = (keypair.peer_id(), self.rng.below(carry::REGIONS as u64) as usize);
-        let router = self.router(keypair);
+        let router = (role == Role::Honest).then(|| self.router(keypair));
         self.by_id.insert(id, index);
         self.hosts.push(Host {
             id,
@@ -152,9 +153,7 @@ impl Network {
             got: BTreeMap::new(),
         });
         self.settle(index);
-        if role != Role::Honest {
-            self.schedule(self.now + role::EVERY, Happening::Mischief(index));
-        }
+        self.begin_mischief(index);
         index
     }
 
@@ -234,7 +233,7 @@ impl Network {
         let now = self.now;
         let host = &mut self.hosts[index];
         self.by_id.remove(&host.id);
-        (host.id, host.router, host.alive) = (keypair.peer_id(), router, true);
+        (host.id, host.router, host.alive) = (keypair.peer_id(), Some(router), true);
         host.sessions.push((now, None));
         self.by_id.insert(host.id, index);
         self.meet(index, links);
@@ -263,7 +262,9 @@ impl Network {
         let mut data = number.to_be_bytes().to_vec();
         data.resize(bytes.max(8), 0);
         // Its number is new, and it is not too long.
-        let _ = self.hosts[index].router.publish(self.now, TOPIC, &data);
+        if let Some(router) = &mut self.hosts[index].router {
+            let _ = router.publish(self.now, TOPIC, &data);
+        }
         self.settle(index);
     }
 
@@ -303,22 +304,14 @@ impl Network {
         self.hosts[index].role
     }
 
-    /// A peer does something else from now on.
-    pub fn set_role(&mut self, index: usize, role: Role) {
-        let before = core::mem::replace(&mut self.hosts[index].role, role);
-        if before == Role::Honest && role != Role::Honest {
-            self.schedule(self.now + role::EVERY, Happening::Mischief(index));
-        }
-    }
-
-    /// A peer's router, to ask it things.
-    pub fn router_of(&self, index: usize) -> &Router {
-        &self.hosts[index].router
+    /// An honest peer's router, to ask it things.
+    pub fn router_of(&self, index: usize) -> Option<&Router> {
+        self.hosts[index].router.as_ref()
     }
 
     /// What part of a peer's mesh is hostile, and how large the mesh is.
     pub fn hostile_in_mesh(&self, index: usize) -> (usize, usize) {
-        let mesh = self.hosts[index].router.mesh(TOPIC);
+        let mesh = self.router_of(index).map(|router| router.mesh(TOPIC)).unwrap_or_default();
         let hostile = |peer: &&PeerId| {
             self.by_id.get(peer).is_some_and(|other| self.hosts[*other].role != Role::Honest)
         };

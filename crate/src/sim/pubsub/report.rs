@@ -1,5 +1,6 @@
 //! What came of the messages that were published.
 
+use core::ops::Range;
 use core::time::Duration;
 
 use crate::time::Instant;
@@ -43,10 +44,26 @@ impl Network {
 
     /// What came of all messages from this number on, for honest peers that were there.
     pub fn report(&self, from: usize) -> Report {
+        self.report_where(from..self.published.len(), 0..self.hosts.len())
+    }
+
+    /// What came of these messages.
+    pub fn report_between(&self, numbers: Range<usize>) -> Report {
+        self.report_where(numbers, 0..self.hosts.len())
+    }
+
+    /// What came of all messages from this number on at one peer.
+    pub fn report_at(&self, from: usize, peer: usize) -> Report {
+        self.report_where(from..self.published.len(), peer..peer + 1)
+    }
+
+    fn report_where(&self, numbers: Range<usize>, peers: Range<usize>) -> Report {
         let mut report = Report::default();
-        for (number, (at, by)) in self.published.iter().enumerate().skip(from) {
+        for number in numbers {
+            let Some((at, by)) = self.published.get(number) else { break };
             report.published += 1;
-            for (index, host) in self.hosts.iter().enumerate() {
+            for index in peers.clone() {
+                let host = &self.hosts[index];
                 if index == *by || host.role != Role::Honest || !self.was_there(index, *at) {
                     continue;
                 }

@@ -2,7 +2,8 @@
 //!
 //! Source: gossipsub v1.1, "Overview of New Parameters". The specification gives no
 //! defaults; these are of the size that go-libp2p's users have in production (Filecoin),
-//! with P3 off, since it needs to be told how many messages a topic has.
+//! with P3 off, since it needs to be told how many messages a topic has:
+//! [`TopicScore::expecting`].
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -72,7 +73,8 @@ impl core::fmt::Debug for ScoreConfig {
 pub struct TopicScore {
     /// What the topic weighs among all; 1.
     pub weight: f64,
-    /// P1: the weight of time in the mesh; 0.003 a quantum.
+    /// P1: the weight of time in the mesh; 0.00027 a quantum. All of it is less than
+    /// [`Thresholds::opportunistic_graft`]: being there is not being of use.
     pub mesh_time_weight: f64,
     /// P1: what counts 1; 1 s.
     pub mesh_time_quantum: Duration,
@@ -111,7 +113,7 @@ impl Default for TopicScore {
     fn default() -> Self {
         Self {
             weight: 1.0,
-            mesh_time_weight: 0.003,
+            mesh_time_weight: 0.00027,
             mesh_time_quantum: Duration::from_secs(1),
             mesh_time_cap: 3600.0,
             first_weight: 0.5,
@@ -130,6 +132,53 @@ impl Default for TopicScore {
         }
     }
 }
+
+impl TopicScore {
+    /// For a topic that has so many messages a second, on the average: peers of the mesh
+    /// that pass on next to none of them (less than a fifth of what is expected of one, for
+    /// as long as some 20 messages take) fall below zero and leave it, and do not come back
+    /// for half an hour (P3, P3b).
+    ///
+    /// Only for topics whose messages come from many peers and whose rate is known well:
+    /// where one peer publishes all, or fewer messages come, those who are far from it send
+    /// nobody anything new and would be punished for it. Rates below one message in 100
+    /// seconds leave P3 off.
+    ///
+    /// ```
+    /// use polypeer::protocols::pubsub::{TopicConfig, TopicScore};
+    ///
+    /// let score = Some(TopicScore::expecting(2.0));
+    /// let config = TopicConfig { score, ..TopicConfig::default() };
+    /// ```
+    pub fn expecting(per_second: f64) -> Self {
+        let rate = per_second;
+        if !rate.is_finite() || rate < 0.01 {
+            return Self::default();
+        }
+        // What counts is remembered for so many seconds, in which so many messages come.
+        let seconds = (20.0 / rate).max(10.0);
+        let messages = rate * seconds;
+        let threshold = messages / 5.0;
+        // Who sends none has so much less than who sends enough.
+        let weight = -LACK / (threshold * threshold);
+        Self {
+            mesh_weight: weight,
+            mesh_decay: (-1.0 / seconds).exp(),
+            mesh_threshold: threshold,
+            mesh_cap: messages,
+            mesh_activation: Duration::from_secs_f64(1.5 * seconds),
+            mesh_window: Duration::from_secs(2),
+            failure_weight: weight,
+            failure_decay: FORGIVEN,
+            ..Self::default()
+        }
+    }
+}
+
+/// What it costs a peer of the mesh to send none of the messages that are expected.
+const LACK: f64 = 20.0;
+/// What is left of P3b after a second: of [`LACK`] nothing that counts after half an hour.
+const FORGIVEN: f64 = 0.996;
 
 /// What follows from the score of a peer. Below 0 it leaves the mesh.
 #[derive(Clone, Copy, Debug, PartialEq)]

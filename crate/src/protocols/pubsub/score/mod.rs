@@ -22,9 +22,17 @@ pub use config::{AppScore, ScoreConfig, Thresholds, TopicScore};
 /// remembered longest go.
 pub const MAX_RETAINED: usize = 8192;
 
+/// Good messages of a topic that others sent and a peer of our mesh did not, none of them:
+/// it is idle. Of those who pass on what they get, some eight of ten reach us too.
+pub(super) const IDLE: u64 = 20;
+
 /// What a peer did in a topic.
 #[derive(Clone, Debug, Default)]
 struct InTopic {
+    /// How many messages the topic had when the peer came into the mesh, and when it last
+    /// sent one of them.
+    since: u64,
+    served: Option<u64>,
     grafted: Option<Instant>,
     /// It was in the mesh for long enough: P3 counts.
     active: bool,
@@ -48,6 +56,8 @@ pub(super) struct Scores {
     config: ScoreConfig,
     usual: TopicScore,
     topics: LongMap<TopicName, TopicScore>,
+    /// Good messages so far, of the topics that we are in.
+    heard: LongMap<TopicName, u64>,
     peers: LongMap<PeerId, PeerScore>,
     ips: LongMap<IpAddr, usize>,
     decay_at: Instant,
@@ -59,6 +69,7 @@ impl Scores {
             config,
             usual,
             topics: LongMap::new(),
+            heard: LongMap::new(),
             peers: LongMap::new(),
             ips: LongMap::new(),
             decay_at: Instant::ZERO,
@@ -121,9 +132,47 @@ impl Scores {
         Some(score.topics.get_or_insert_with(topic.clone(), InTopic::default))
     }
 
+    fn heard(&self, topic: &TopicName) -> u64 {
+        self.heard.get(topic).copied().unwrap_or_default()
+    }
+
+    /// We are in a topic no more.
+    pub(super) fn left(&mut self, topic: &TopicName) {
+        self.heard.remove(topic);
+        for (_, score) in self.peers.iter_mut() {
+            if let Some(score) = score.topics.get_mut(topic) {
+                score.served = None;
+            }
+        }
+    }
+
+    fn served(&self, peer: &PeerId, topic: &TopicName) -> Option<&InTopic> {
+        self.peers.get(peer).and_then(|score| score.topics.get(topic))
+    }
+
+    /// Whether a peer sent one of the last messages of a topic.
+    pub(super) fn serves(&self, peer: &PeerId, topic: &TopicName) -> bool {
+        let served = self.served(peer, topic).and_then(|score| score.served);
+        served.is_some_and(|at| self.heard(topic).saturating_sub(at) < IDLE)
+    }
+
+    /// Whether a peer of the mesh had its time, and is of no use there. It need not be
+    /// hostile: it may be the last to hear of everything.
+    pub(super) fn is_idle(&self, peer: &PeerId, topic: &TopicName) -> bool {
+        let Some(score) = self.served(peer, topic) else { return false };
+        let last = score.served.unwrap_or_default().max(score.since);
+        self.heard(topic).saturating_sub(last) >= IDLE
+    }
+
+    /// Whether a peer was lately the first to send a good message.
+    pub(super) fn was_first(&self, peer: &PeerId, topic: &TopicName) -> bool {
+        self.served(peer, topic).is_some_and(|score| score.first > 0.0)
+    }
+
     pub(super) fn grafted(&mut self, now: Instant, peer: &PeerId, topic: &TopicName) {
+        let heard = self.heard(topic);
         if let Some(score) = self.topic(peer, topic) {
-            (score.grafted, score.active) = (Some(now), false);
+            (score.grafted, score.active, score.since) = (Some(now), false, heard);
         }
     }
 
@@ -144,7 +193,11 @@ impl Scores {
             let config = self.of_topic(topic);
             (config.first_cap, config.mesh_cap)
         };
+        let heard = self.heard.entry(topic.clone()).or_default();
+        *heard += 1;
+        let heard = *heard;
         if let Some(score) = self.topic(peer, topic) {
+            score.served = Some(heard);
             score.first = (score.first + 1.0).min(first_cap);
             if score.grafted.is_some() {
                 score.mesh = (score.mesh + 1.0).min(mesh_cap);
@@ -156,11 +209,12 @@ impl Scores {
     pub(super) fn also(&mut self, peer: &PeerId, topic: &TopicName, late: core::time::Duration) {
         let config = self.of_topic(topic);
         let (window, cap) = (config.mesh_window, config.mesh_cap);
-        if late <= window
-            && let Some(score) = self.topic(peer, topic)
-            && score.grafted.is_some()
-        {
-            score.mesh = (score.mesh + 1.0).min(cap);
+        let heard = self.heard(topic);
+        if let Some(score) = self.topic(peer, topic) {
+            score.served = Some(heard);
+            if late <= window && score.grafted.is_some() {
+                score.mesh = (score.mesh + 1.0).min(cap);
+            }
         }
     }
 

@@ -179,3 +179,62 @@ fn without_scores_all_are_worth_the_same() {
     scores.misbehaved(&peer, 100.0);
     assert_eq!(scores.of(at(1), &peer), 0.0);
 }
+
+#[test]
+fn who_sends_none_of_so_many_messages_to_the_mesh_is_idle() {
+    let (mut scores, lazy, news) = scores(ScoreConfig::default(), TopicScore::default());
+    let busy = peer(2);
+    scores.connected(busy, None);
+    scores.grafted(at(0), &lazy, &news);
+    scores.grafted(at(0), &busy, &news);
+    (1..IDLE).for_each(|_| scores.first(&busy, &news));
+    assert!(!scores.is_idle(&lazy, &news) && !scores.serves(&lazy, &news));
+    scores.first(&busy, &news);
+    assert!(scores.is_idle(&lazy, &news) && !scores.is_idle(&busy, &news));
+    assert!(scores.serves(&busy, &news) && scores.was_first(&busy, &news));
+    // A copy is enough, however late; and who is out of the mesh is not idle in it.
+    scores.also(&lazy, &news, Duration::from_secs(5));
+    assert!(!scores.is_idle(&lazy, &news) && scores.serves(&lazy, &news));
+    assert!(!scores.was_first(&lazy, &news));
+    // A peer that comes again has its time again.
+    (0..IDLE).for_each(|_| scores.first(&busy, &news));
+    scores.pruned(at(1), &lazy, &news);
+    scores.grafted(at(2), &lazy, &news);
+    assert!(!scores.is_idle(&lazy, &news));
+    scores.left(&news);
+    assert!(!scores.serves(&busy, &news) && !scores.is_idle(&busy, &news));
+}
+
+#[test]
+fn who_sends_less_than_a_fifth_of_what_is_expected_falls_below_zero_for_half_an_hour() {
+    for rate in [0.05, 1.0, 300.0] {
+        let config = TopicScore::expecting(rate);
+        let time = config.mesh_activation.as_secs() + 1;
+        for (part, stays) in [(0.0, false), (0.1, false), (0.4, true)] {
+            let (mut scores, peer, news) = scores(ScoreConfig::default(), config.clone());
+            scores.grafted(at(0), &peer, &news);
+            let mut due = 0.0;
+            for second in 1..=4 * time {
+                due += rate * part;
+                while due >= 1.0 {
+                    due -= 1.0;
+                    scores.also(&peer, &news, Duration::from_millis(100));
+                }
+                scores.decay(at(second));
+            }
+            let good = scores.of(at(4 * time), &peer) >= 0.0;
+            assert_eq!(good, stays, "{rate} a second, {part} of them");
+            scores.pruned(at(4 * time), &peer, &news);
+            let decay = |scores: &mut Scores, from: u64, to: u64| {
+                (from..to).for_each(|second| scores.decay(at(4 * time + second)));
+            };
+            decay(&mut scores, 1, 600);
+            assert_eq!(scores.of(at(4 * time + 600), &peer) < 0.0, part == 0.0 || !stays);
+            decay(&mut scores, 600, 2000);
+            assert!(scores.of(at(4 * time + 2000), &peer) > -0.1);
+        }
+    }
+    for rate in [0.0, 0.001, -1.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(TopicScore::expecting(rate), TopicScore::default());
+    }
+}

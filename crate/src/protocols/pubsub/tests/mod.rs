@@ -4,6 +4,7 @@ mod format;
 mod limits;
 mod signatures;
 mod speaking;
+mod usefulness;
 mod waiting;
 
 use core::time::Duration;

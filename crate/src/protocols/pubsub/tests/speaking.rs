@@ -198,19 +198,19 @@ fn floodsub_sends_to_everyone_who_is_subscribed() {
 }
 
 /// One router whose peers are the test.
-struct Alone {
-    router: Router,
+pub(super) struct Alone {
+    pub(super) router: Router,
     now: Instant,
 }
 
 impl Alone {
-    fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         let mut router = Router::new(config, keypair(0), 0, Rng::from_number(0));
         router.subscribe(at(1), "news", TopicConfig::default()).unwrap();
         Self { router, now: at(1) }
     }
 
-    fn meet(&mut self, number: u64, outbound: bool) -> PeerId {
+    pub(super) fn meet(&mut self, number: u64, outbound: bool) -> PeerId {
         let other = peer(number);
         self.router.connected(self.now, other, Version::V1_2, (outbound, None));
         self.hear(number, Item::Subscribe("news".into()));
@@ -218,7 +218,7 @@ impl Alone {
     }
 
     /// What comes of it when a peer says this.
-    fn hear(&mut self, number: u64, item: Item) -> Vec<Out> {
+    pub(super) fn hear(&mut self, number: u64, item: Item) -> Vec<Out> {
         self.router.receive(self.now, &peer(number), item);
         self.out()
     }
@@ -227,7 +227,7 @@ impl Alone {
         core::iter::from_fn(|| self.router.poll()).collect()
     }
 
-    fn wait(&mut self, seconds: u64) -> Vec<Out> {
+    pub(super) fn wait(&mut self, seconds: u64) -> Vec<Out> {
         for _ in 0..seconds {
             self.now = self.now + Duration::from_secs(1);
             self.router.handle_timeout(self.now);
@@ -236,7 +236,7 @@ impl Alone {
     }
 }
 
-fn prune(outs: &[Out]) -> Option<u64> {
+pub(super) fn prune(outs: &[Out]) -> Option<u64> {
     outs.iter().find_map(|out| match out {
         Out::Send(_, Item::Prune { backoff, .. }) => *backoff,
         _ => None,

@@ -1,5 +1,7 @@
 //! Small versions of what the benchmark measures, asserted.
 
+mod attacks;
+
 use super::*;
 
 fn network(seed: u64, config: Config, peers: usize) -> Network {
