@@ -16,13 +16,14 @@ use polypeer::{Keypair, Rng};
 use serde_json::Value;
 
 /// The program, killed when dropped.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     at: String,
     url: String,
 }
 
-fn program(home: &Path) -> Command {
+/// A server with its home there.
+pub(crate) fn program(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_polypeer"));
     command.args(["--json", "serve", "--listen", "/ip4/127.0.0.1/tcp/0"]);
     command.args(["--dht", "/test/kad/1.0.0"]).env("HOME", home);
@@ -37,7 +38,7 @@ impl Server {
         Self::spawn(program(home).args(["--routing", "127.0.0.1:0"]))
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (mut at, mut url) = (None, None);
@@ -55,7 +56,7 @@ impl Server {
         Self { child, at: at.unwrap(), url: url.unwrap() }
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -70,7 +71,7 @@ impl Drop for Server {
 }
 
 /// A client that knows the server.
-async fn client(server: &Server, number: u64) -> Node {
+pub(crate) async fn client(server: &Server, number: u64) -> Node {
     let mut config = Config::new(Keypair::generate_ed25519(&mut Rng::from_number(number)));
     config.kad = Some(kad::Config { protocol: "/test/kad/1.0.0".into(), ..kad::Config::default() });
     let client = Node::start(Arc::new(host()), config);
@@ -85,15 +86,28 @@ async fn client(server: &Server, number: u64) -> Node {
     }
 }
 
-fn public(number: u64) -> (Vec<u8>, Vec<u8>) {
+/// A record that is good: its key and its value.
+pub(crate) fn public(number: u64) -> (Vec<u8>, Vec<u8>) {
     let public = Keypair::generate_ed25519(&mut Rng::from_number(number)).public();
     ([b"/pk/", public.peer_id().as_bytes()].concat(), public.to_protobuf())
 }
 
-async fn put(client: &Node, number: u64) {
+pub(crate) async fn put(client: &Node, number: u64) {
     let (key, value) = public(number);
     let mut query = client.dht().put(&key, &value).await.unwrap();
     while query.next().await.is_some() {}
+}
+
+/// The values that are found of a record.
+pub(crate) async fn get(client: &Node, number: u64) -> Vec<Vec<u8>> {
+    let mut query = client.dht().get(&public(number).0, 1).await.unwrap();
+    let mut found = Vec::new();
+    while let Some(event) = query.next().await {
+        if let QueryEvent::Value(record) = event {
+            found.push(record.value);
+        }
+    }
+    found
 }
 
 /// Waits until the file has the value of a record.
@@ -125,15 +139,7 @@ async fn a_killed_server_has_what_it_kept() {
 
         let server = Server::start(home.path());
         let asker = client(&server, 2).await;
-        let (key, value) = public(100);
-        let mut query = asker.dht().get(&key, 1).await.unwrap();
-        let mut found = Vec::new();
-        while let Some(event) = query.next().await {
-            if let QueryEvent::Value(record) = event {
-                found.push(record.value);
-            }
-        }
-        assert_eq!(found, [value]);
+        assert_eq!(get(&asker, 100).await, [public(100).1]);
     };
     tokio::time::timeout(Duration::from_secs(90), work).await.unwrap();
 }
