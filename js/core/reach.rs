@@ -99,6 +99,7 @@ impl Display for Line {
             Source::Mapped => "1",
             Source::Observed => "2",
             Source::Relayed => "3",
+            Source::Inferred => "5",
             _ => "4",
         };
         f.write_str(source)?;

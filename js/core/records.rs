@@ -256,7 +256,7 @@ pub(crate) fn stream_cause(error: &StreamError) -> Cause {
         StreamError::Limit(_) => Cause::Limit,
         StreamError::NotConnected => Cause::Closed,
         #[cfg(feature = "full")]
-        StreamError::Limited => Cause::Limit,
+        StreamError::Limited | StreamError::Overrun => Cause::Limit,
         _ => Cause::Protocol,
     }
 }

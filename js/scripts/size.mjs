@@ -1,5 +1,6 @@
-// npm run size [-- --json]: what a page loads, JavaScript and wasm together, and
-// what the module is made of. Fails when the smallest page is over its budget.
+// npm run size [-- --json]: what a page loads, JavaScript and wasm together, beside a
+// page of js-libp2p, and what the module is made of. Fails when the smallest page is over
+// its budget.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -23,6 +24,35 @@ const pages = {
   },
 }
 
+/**
+ * A page of js-libp2p with what our full one has of it. Ours has AutoNAT, a peer store that
+ * is kept, rendezvous, IPNS, delegated routing, services and limits beside that.
+ */
+const libp2p = `
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { gossipsub } from '@libp2p/gossipsub'
+import { identify, identifyPush } from '@libp2p/identify'
+import { kadDHT } from '@libp2p/kad-dht'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { webRTC, webRTCDirect } from '@libp2p/webrtc'
+import { webSockets } from '@libp2p/websockets'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p } from 'libp2p'
+
+globalThis.node = await createLibp2p({
+  transports: [webSockets(), webRTC(), webRTCDirect(), circuitRelayTransport()],
+  connectionEncrypters: [noise()],
+  streamMuxers: [yamux()],
+  services: {
+    dht: kadDHT({ clientMode: true }),
+    identify: identify(),
+    identifyPush: identifyPush(),
+    ping: ping(),
+    pubsub: gossipsub(),
+  },
+})`
+
 const sizes = (bytes) => ({
   raw: bytes.length,
   gzip: gzipSync(bytes, { level: 9 }).length,
@@ -34,9 +64,9 @@ const sizes = (bytes) => ({
   }).length,
 })
 
-async function script(contents) {
+async function script(contents, resolveDir = folder) {
   const { outputFiles } = await build({
-    stdin: { contents, resolveDir: folder },
+    stdin: { contents, resolveDir },
     bundle: true,
     minify: true,
     format: 'esm',
@@ -59,7 +89,9 @@ for (const [name, page] of Object.entries(pages)) {
   }
 }
 
-if (process.argv.includes('--json')) console.log(JSON.stringify({ bundles }))
+const others = { 'js-libp2p': sizes(await script(libp2p, join(folder, '../tests'))) }
+
+if (process.argv.includes('--json')) console.log(JSON.stringify({ bundles, others }))
 else {
   const row = (name, { raw, gzip, brotli }) =>
     console.log(name.padEnd(20), ...[raw, gzip, brotli].map((size) => String(size).padStart(10)))
@@ -67,6 +99,12 @@ else {
   for (const [name, total] of Object.entries(bundles)) {
     row(name, total)
     for (const [part, size] of Object.entries(detail[name])) row(`  ${part}`, size)
+  }
+  for (const [name, total] of Object.entries(others)) {
+    row(name, total)
+    console.log(
+      `full is ${(bundles.full.brotli / total.brotli).toFixed(2)} times as large as ${name} (brotli)`,
+    )
   }
   const { crates, functions } = parts(
     readFileSync(join(targetFolder, 'wasm32-unknown-unknown/wasm/polypeer_js.wasm')),

@@ -138,11 +138,10 @@ export class ConnectionImpl extends TypedTarget implements Connection {
 
   onOpenFailed(id: StreamId, reason: (proposed: readonly string[]) => PolypeerError): void {
     const opening = this.#opening.get(id)
-    if (opening === undefined) return
     this.#opening.delete(id)
-    const error = reason(opening.proposed)
+    const error = reason(opening?.proposed ?? [])
     this.#streams.get(id)?.fail(error)
-    opening.opened.reject(error)
+    opening?.opened.reject(error)
   }
 
   /** The core is about to forget the connection. */

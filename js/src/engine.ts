@@ -38,6 +38,8 @@ export class Engine {
   readonly #dials = new Map<ConnectionId, AbortController>()
   /** Dials what the host does not. */
   dialer: ((address: string, signal: AbortSignal) => Promise<Link> | undefined) | undefined
+  /** Is told where our end of a connection is. */
+  located: ((connection: ConnectionId, local: string) => void) | undefined
   readonly #paused = new Set<ConnectionId>()
   #scheduled = false
   #turning = false
@@ -162,6 +164,7 @@ export class Engine {
   /** Carries a connection, of which the core knows, over a link. */
   attach(connection: ConnectionId, link: Link): void {
     this.#wires.set(connection, { link, paused: false })
+    if (link.local !== undefined) this.located?.(connection, link.local)
     link.start({
       data: (bytes, head) => this.#receive(connection, bytes, head),
       drain: () => {

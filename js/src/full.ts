@@ -19,7 +19,7 @@ import {
 import { emit } from './events.js'
 import { errorOf } from './failures.js'
 import { isDirect } from './host/webrtc/direct.js'
-import type { Host, Link } from './host.js'
+import type { Host } from './host.js'
 import { type Ipns, IpnsImpl } from './ipns.js'
 import { followPage, isPage } from './life.js'
 import { configure, filtersOf, setBandwidth, stats } from './limiting.js'
@@ -108,6 +108,8 @@ export class FullNode extends NodeImpl implements PeerNode {
     super(core, host, privateKey)
     this.#core = core
     this.#host = host
+    // Where a link's own end is, its remote may see otherwise, and tell.
+    this.engine.located = (connection, local) => core.raw.located(connection, local)
     this.#relays = new Relays(core)
     this.peerStore = new PeerStoreImpl({ core, touch: () => this.engine.touch() })
     const checked = (): Core<FullCore> => {
@@ -350,13 +352,6 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.check()
     serveAutonat(this.#core, options)
     this.engine.touch()
-  }
-
-  /** Where a link's own end is, its remote may see otherwise, and tell. */
-  protected override accept(link: Link): number {
-    const connection = super.accept(link)
-    if (connection >= 0 && link.local !== undefined) this.#core.raw.located(connection, link.local)
-    return connection
   }
 
   serveAsRelay(options: RelayServiceOptions = {}): void {

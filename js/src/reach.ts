@@ -7,9 +7,11 @@ import type { Multiaddr } from './types.js'
 
 /**
  * How a node knows of an address of its own: it listens there, a gateway maps it,
- * several remotes see the node there, a relay keeps a place, or the options name it.
+ * several remotes see the node there, a relay keeps a place, the options name it, or
+ * several remotes see the node at its IP address: then it is announced only once it was
+ * dialed.
  */
-export type OwnAddressSource = 'listening' | 'mapped' | 'observed' | 'relayed' | 'configured'
+export type OwnAddressSource = 'listening' | 'mapped' | 'observed' | 'relayed' | 'configured' | 'inferred'
 
 /** Whether others can dial; `unknown` until enough of them have tried. */
 export type Reachability = 'unknown' | 'public' | 'private'
@@ -59,7 +61,7 @@ export interface ReachEvents {
 }
 
 /** The order of `core/reach.rs`. */
-const sources = ['listening', 'mapped', 'observed', 'relayed', 'configured'] as const
+const sources = ['listening', 'mapped', 'observed', 'relayed', 'configured', 'inferred'] as const
 const reachabilities = ['unknown', 'public', 'private'] as const
 
 export const reachabilityOf = (number: number): Reachability => reachabilities[number] ?? 'unknown'

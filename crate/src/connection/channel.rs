@@ -57,6 +57,15 @@ impl Channel {
         }
     }
 
+    /// Whether more is welcome from the wire.
+    pub(super) fn wants_read(&self) -> bool {
+        match self {
+            #[cfg(feature = "webrtc")]
+            Self::Data(channels) => channels.wants_read(),
+            _ => true,
+        }
+    }
+
     /// The round trip, if it is measured below.
     pub(super) fn rtt(&self) -> Option<Duration> {
         match self {

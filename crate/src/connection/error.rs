@@ -91,6 +91,12 @@ pub enum StreamError {
     /// The remote reset the stream.
     #[error("the remote reset the stream")]
     Reset,
+    /// The stream was reset by this side: more waited for its reader than a page can
+    /// hold back ([`MAX_WAITING`](crate::webrtc::MAX_WAITING)). Read faster, or ask the
+    /// remote for less at a time.
+    #[cfg(feature = "webrtc")]
+    #[error("the stream's reader left too much waiting")]
+    Overrun,
     /// The connection has no room for another stream; close some, or wait.
     #[error("no stream to be had: {0}")]
     Limit(yamux::OpenError),

@@ -42,6 +42,11 @@ impl Established {
         self.streams.say_goodbye();
     }
 
+    /// Whether what comes is read fast enough to take more from the wire.
+    pub(super) fn wants_read(&self) -> bool {
+        self.channel.wants_read() && self.streams.wants_read()
+    }
+
     /// Whether there is something to send now.
     pub(super) fn wants_transmit(&self) -> bool {
         self.channel.wants_transmit() || self.streams.yamux.wants_transmit()
@@ -83,6 +88,10 @@ impl Established {
         #[cfg(all(feature = "manager", feature = "webrtc"))]
         {
             self.streams.rtt = self.channel.rtt();
+        }
+        #[cfg(feature = "webrtc")]
+        if let Channel::Data(channels) = &mut self.channel {
+            self.streams.overrun = channels.take_overrun();
         }
         self.streams.process(now);
         result

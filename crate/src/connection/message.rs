@@ -189,7 +189,8 @@ pub enum StreamEvent {
         /// The name that was agreed on.
         protocol: Name,
     },
-    /// A stream that we opened is gone before its protocol was agreed on.
+    /// A stream that we opened is gone before its protocol was agreed on, or any is
+    /// ([`StreamError::Overrun`]).
     Failed {
         /// The stream.
         stream: StreamId,

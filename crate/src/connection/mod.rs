@@ -246,7 +246,7 @@ impl Connection {
         self.booking.may_read()
             && match &self.state {
                 State::Upgrading { upgrade, .. } => upgrade.wants_read(),
-                State::Established(established) => established.streams.wants_read(),
+                State::Established(established) => established.wants_read(),
                 State::Closed => true,
             }
     }

@@ -159,7 +159,8 @@ impl<A: Application> World<A> {
                     let answer = [body, &0u32.to_le_bytes()].concat();
                     record::write(&mut back, kind, 0, &answer);
                 }
-                Kind::Ping => {}
+                // As a page, it cannot hold anybody back.
+                Kind::Ping | Kind::Hold | Kind::Release => {}
                 Kind::Open => {
                     let number = REMOTE + theirs.remote.len() as u32;
                     theirs.remote.push(channel);

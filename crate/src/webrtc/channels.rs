@@ -24,6 +24,17 @@ pub const MAX_CHANNELS: usize = 200;
 pub const MAX_WAITING: usize = 12 * 1024 * 1024;
 /// As [`MAX_WAITING`], for all streams of a connection.
 pub const MAX_WAITING_IN_ALL: usize = 16 * 1024 * 1024;
+/// Bytes of a stream that wait for their reader when the host is asked to hold it back.
+/// That many because SCTP has one window for all streams: while one is held back, the
+/// others soon wait too.
+pub const HOLD_WAITING: usize = 4 * 1024 * 1024;
+/// As [`HOLD_WAITING`], for all streams of a connection: from then on each is held back
+/// whose reader lags behind.
+pub const HOLD_WAITING_IN_ALL: usize = 8 * 1024 * 1024;
+/// Bytes in all from which on nothing is read: a host that could be asked has not heard
+/// it yet, since it has no room for what we say. Less than [`MAX_WAITING`] by more than
+/// comes in one go.
+const PAUSE_WAITING: usize = 10 * 1024 * 1024;
 /// What a round trip of data takes at least: what ICE measures is ahead of the data
 /// that waits in both stacks and in the turns of a busy page.
 pub(crate) const MIN_ROUND_TRIP: Duration = Duration::from_millis(150);
@@ -47,6 +58,8 @@ struct Channel {
     credit: u32,
     /// What has come beyond that.
     waiting: Buffer,
+    /// The host is asked to deliver no more.
+    held: bool,
     /// Bytes sent for which the remote has not made room in words.
     spent: u32,
     /// The remote has been told that we know windows.
@@ -87,6 +100,8 @@ pub(crate) struct Channels {
     /// Bytes that wait in all channels.
     waiting: usize,
     lingering: VecDeque<u32>,
+    /// Streams that were given up because their readers left too much waiting.
+    overrun: Vec<u32>,
     rtt: Option<Duration>,
 }
 
@@ -102,6 +117,7 @@ impl Channels {
             windowed: None,
             waiting: 0,
             lingering: VecDeque::new(),
+            overrun: Vec::new(),
             rtt: None,
         }
     }
@@ -114,6 +130,17 @@ impl Channels {
     /// Whether [`Channels::transmit`] has something of its own.
     pub(crate) fn wants_transmit(&self) -> bool {
         !self.records.is_empty()
+    }
+
+    /// Whether more is welcome from the host.
+    pub(crate) fn wants_read(&self) -> bool {
+        self.waiting < PAUSE_WAITING
+    }
+
+    /// The streams that were given up since the last call because their readers left
+    /// too much waiting.
+    pub(crate) fn take_overrun(&mut self) -> Vec<u32> {
+        core::mem::take(&mut self.overrun)
     }
 
     // From the host.
@@ -149,6 +176,8 @@ impl Channels {
                 }
                 Kind::Close => self.on_closed(id, frames),
                 Kind::Ping => self.on_pong(body, frames),
+                // Ours to say.
+                Kind::Hold | Kind::Release => {}
             }
         }
         bytes
@@ -235,12 +264,20 @@ impl Channels {
                 // Who knows windows and goes beyond them is not waited for.
                 let limit = if self.windowed == Some(true) { 0 } else { MAX_WAITING };
                 if before + data.len() > limit || self.waiting + data.len() > MAX_WAITING_IN_ALL {
+                    if self.windowed != Some(true) {
+                        self.overrun.push(id);
+                    }
                     return self.give_up(id, frames);
                 }
                 channel.waiting.push(data);
                 self.waiting += data.len();
+                let much = before + data.len() > HOLD_WAITING || self.waiting > HOLD_WAITING_IN_ALL;
+                if much && !core::mem::replace(&mut channel.held, true) {
+                    self.ask(id, Kind::Hold);
+                }
             }
         }
+        let Some(channel) = self.channels.get_mut(&id) else { return };
         match message.flag {
             Some(Flag::Fin) => {
                 channel.fin_came = true;
@@ -377,7 +414,8 @@ impl Channels {
             }
             if !channel.deaf {
                 let credit = (!core::mem::replace(&mut channel.greeted, true)).then_some(0);
-                Message { data: body, credit, flag: None }.write(out, number);
+                let message = Message { data: body, credit, flag: None };
+                message.write(out, number, windowed == Some(true));
             }
         }
         if flags.has(Flags::FIN) {
@@ -402,9 +440,20 @@ impl Channels {
             channel.credit -= count as u32;
             self.waiting -= count;
         }
+        let little = channel.waiting.is_empty()
+            || channel.waiting.len() <= HOLD_WAITING / 2 && self.waiting < HOLD_WAITING_IN_ALL;
+        if little && core::mem::take(&mut channel.held) {
+            self.ask(id, Kind::Release);
+        }
         let mut frames = core::mem::take(&mut self.frames);
         self.finish(id, &mut frames);
         self.frames = frames;
+    }
+
+    /// Asks the host to hold a channel back, or to release it.
+    fn ask(&mut self, id: u32, what: Kind) {
+        let number = self.channel_of(id);
+        record::write(self.records.writer(), what, number, &[]);
     }
 
     /// A message without data.
@@ -413,7 +462,7 @@ impl Channels {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let greeting = (!core::mem::replace(&mut channel.greeted, true)).then_some(0);
         let message = Message { flag, data: &[], credit: credit.or(greeting) };
-        message.write(self.records.writer(), number);
+        message.write(self.records.writer(), number, true);
     }
 
     /// Both sides have finished: the channel closes with the remote's last word, or

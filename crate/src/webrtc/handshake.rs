@@ -52,7 +52,7 @@ impl Handshake {
     /// Bytes of the handshake, as records for the host.
     pub(crate) fn write(bytes: &[u8], out: &mut Vec<u8>) {
         for data in bytes.chunks(MAX_FRAME) {
-            Message { data, ..Message::default() }.write(out, 0);
+            Message { data, ..Message::default() }.write(out, 0, false);
         }
     }
 }

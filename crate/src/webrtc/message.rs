@@ -12,10 +12,13 @@ pub const MAX_MESSAGE: usize = 16 * 1024;
 /// Bytes that a message adds to its data, with the records' heads, at most.
 pub(super) const OVERHEAD: usize = 32;
 
-/// A longer message is sent in two: its length and the rest. go-libp2p reads what a
-/// message begins with into a buffer of so many bytes, and sends all of its own in
-/// two; any receiver sees but a stream of bytes.
-const WHOLE: usize = 4096;
+/// Towards a remote that may be no Polypeer a long message is sent in pieces, as which
+/// any receiver sees but a stream of bytes; the first has at most so many: go-libp2p
+/// reads what a message begins with into a buffer of that length.
+const FIRST: usize = 4096;
+/// The bytes of each further piece: rust-libp2p resets a stream on which more come at
+/// once.
+const PIECE: usize = 8192;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flag {
@@ -62,22 +65,17 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// Appends the message as a record of its channel.
-    pub(super) fn write(&self, out: &mut Vec<u8>, channel: u32) {
+    /// Appends the message as records of its channel: as one if it may go `whole`.
+    pub(super) fn write(&self, out: &mut Vec<u8>, channel: u32, whole: bool) {
         let number = |value: u32| 1 + varint::len(u64::from(value));
         let data = self.data.len();
         let length = self.flag.map_or(0, |flag| number(flag as u32))
             + self.credit.map_or(0, number)
             + if data == 0 { 0 } else { number(data as u32) + data };
-        let prefix = varint::len(length as u64);
-        if prefix + length > WHOLE {
-            record::head(out, Kind::Message, channel, prefix);
-            varint::encode(length as u64, out);
-            record::head(out, Kind::Message, channel, length);
-        } else {
-            record::head(out, Kind::Message, channel, prefix + length);
-            varint::encode(length as u64, out);
-        }
+        let total = varint::len(length as u64) + length;
+        let first = if whole { total } else { total.min(FIRST) };
+        record::head(out, Kind::Message, channel, first);
+        varint::encode(length as u64, out);
         let mut fields = Writer(out);
         if let Some(flag) = self.flag {
             fields.number(1, flag as u64);
@@ -86,7 +84,11 @@ impl<'a> Message<'a> {
             fields.number(3, u64::from(credit));
         }
         if data > 0 {
-            fields.bytes(2, self.data);
+            let (now, later) = self.data.split_at(data + first - total);
+            fields.head(2, data).0.extend_from_slice(now);
+            for piece in later.chunks(PIECE) {
+                record::write(out, Kind::Message, channel, piece);
+            }
         }
     }
 }

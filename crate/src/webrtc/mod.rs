@@ -14,9 +14,11 @@
 //! Data channels have none towards the receiver: a page gets every message at once.
 //! A Polypeer therefore tells its windows in a field of the message that others
 //! ignore, and keeps to those it is told. Any other remote may send what it
-//! likes; what the reader has not made room for waits here, up to
-//! [`MAX_WAITING`] a stream and [`MAX_WAITING_IN_ALL`] a connection, and the
-//! stream that goes beyond is reset.
+//! likes; what the reader has not made room for waits here. From [`HOLD_WAITING`] on
+//! the host is asked to hold the stream back, which one that has SCTP itself can: then
+//! the remote waits, and nothing is lost. In a page up to [`MAX_WAITING`] a stream and
+//! [`MAX_WAITING_IN_ALL`] a connection wait, and the stream that goes beyond is reset
+//! ([`StreamError::Overrun`](crate::connection::StreamError::Overrun)).
 //!
 //! Source: libp2p specs, `webrtc/README.md` (framing, ends of streams),
 //! `webrtc/webrtc-direct.md` (handshake).
@@ -28,7 +30,9 @@ pub mod record;
 #[cfg(test)]
 mod tests;
 
-pub use channels::{MAX_CHANNELS, MAX_LINGERING, MAX_WAITING, MAX_WAITING_IN_ALL};
+pub use channels::{
+    HOLD_WAITING, HOLD_WAITING_IN_ALL, MAX_CHANNELS, MAX_LINGERING, MAX_WAITING, MAX_WAITING_IN_ALL,
+};
 pub use message::MAX_MESSAGE;
 
 pub(crate) use channels::{Channels, MAX_FRAME, MIN_ROUND_TRIP};

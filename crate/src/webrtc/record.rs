@@ -29,6 +29,12 @@ pub enum Kind {
     /// once the remote was heard, followed by the round trip in microseconds (4,
     /// little endian; 0 if unknown).
     Ping,
+    /// To the host: deliver no messages of the channel for now, but leave them to
+    /// SCTP, whose window then stops the remote. A host that cannot, as pages cannot,
+    /// goes on.
+    Hold,
+    /// To the host: deliver them again.
+    Release,
 }
 
 /// Appends a record; `body` has less than 64 KiB.
@@ -62,6 +68,8 @@ pub fn read<'a>(bytes: &mut &'a [u8]) -> Option<(Kind, u32, &'a [u8])> {
         0 => Kind::Message,
         1 => Kind::Open,
         2 => Kind::Close,
+        4 => Kind::Hold,
+        5 => Kind::Release,
         _ => Kind::Ping,
     };
     *bytes = rest;

@@ -158,9 +158,14 @@ impl Writer<'_> {
 
     /// Bytes, text, or an encoded message.
     pub fn bytes(&mut self, field: u32, value: &[u8]) -> &mut Self {
+        self.head(field, value.len()).0.extend_from_slice(value);
+        self
+    }
+
+    /// What stands before bytes that follow.
+    pub(crate) fn head(&mut self, field: u32, length: usize) -> &mut Self {
         self.varint(u64::from(field) << 3 | 2);
-        self.varint(value.len() as u64);
-        self.0.extend_from_slice(value);
+        self.varint(length as u64);
         self
     }
 

@@ -17,7 +17,7 @@ export function dialTcp(address: SocketAddress, signal: AbortSignal): Promise<Li
     socket.once('error', failed)
     socket.once('connect', () => {
       socket.off('error', failed)
-      resolve(new SocketLink(socket, { remote: remoteOf(socket), reader }))
+      resolve(new SocketLink(socket, { remote: remoteOf(socket), local: localOf(socket), reader }))
     })
   })
 }

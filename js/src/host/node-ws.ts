@@ -48,7 +48,8 @@ export function dialWs(address: SocketAddress, remote: string, signal: AbortSign
       signal.removeEventListener('abort', abort)
       socket.off('error', failed)
       socket.off('close', closed)
-      resolve(new SocketLink(socket, { remote, framing: new WebSocketFraming('client'), reader, early }))
+      const framing = new WebSocketFraming('client')
+      resolve(new SocketLink(socket, { remote, local: `${localOf(socket)}/ws`, framing, reader, early }))
     })
   })
 }

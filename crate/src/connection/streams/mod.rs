@@ -57,6 +57,9 @@ pub(in crate::connection) struct Streams {
     /// The round trip, if it is measured below the muxer.
     #[cfg(all(feature = "manager", feature = "webrtc"))]
     pub(in crate::connection) rtt: Option<core::time::Duration>,
+    /// Streams whose resets come from this side, because of their readers.
+    #[cfg(feature = "webrtc")]
+    pub(in crate::connection) overrun: Vec<u32>,
 }
 
 struct Entry {
@@ -107,6 +110,8 @@ impl Streams {
             goodbye: None,
             #[cfg(all(feature = "manager", feature = "webrtc"))]
             rtt: None,
+            #[cfg(feature = "webrtc")]
+            overrun: Vec::new(),
         }
     }
 
@@ -380,6 +385,10 @@ impl Streams {
     }
 
     fn on_reset(&mut self, id: StreamId) {
+        #[cfg(feature = "webrtc")]
+        if self.overrun.contains(&id.number()) {
+            return self.forget(id, StreamError::Overrun);
+        }
         self.forget(id, StreamError::Reset);
     }
 
@@ -415,6 +424,10 @@ impl Streams {
                 self.events.push_back(StreamEvent::Failed { stream: id, error });
             }
             (None, Some(_)) => self.to_node.push_back(ToNode::Reset { stream: id }),
+            #[cfg(feature = "webrtc")]
+            (None, None) if error == StreamError::Overrun => {
+                self.events.push_back(StreamEvent::Failed { stream: id, error });
+            }
             (None, None) => self.events.push_back(StreamEvent::Reset(id)),
         }
     }

@@ -5,7 +5,10 @@
 //! An address that remotes see is believed once [`Config::observers`] of them, each
 //! from another network, say the same, and only if it is that of a transport that
 //! we listen on. `AutoNAT` then finds out whether it can be dialed: until it has, it
-//! is announced as a candidate, and no more once it turned out that it cannot.
+//! is announced as a candidate, and no more once it turned out that it cannot. Of a
+//! connection that was dialed from a port of its own only the IP address counts: with
+//! the port that we listen on it is a guess, announced once `AutoNAT` has found that it
+//! can be dialed.
 //!
 //! What remotes can make grow: [`MAX_VOICES`] of them are heard, and
 //! [`MAX_EXTERNAL`] addresses believed for each of ours.
@@ -70,6 +73,9 @@ pub enum Source {
     Mapped,
     /// Several remotes see us there.
     Observed,
+    /// Several remotes see us at this IP address, and we listen on this port: announced
+    /// only once it was dialed.
+    Inferred,
     /// A relay keeps a place for us there.
     Relayed,
     /// The application says so.
@@ -146,7 +152,8 @@ impl Addresses {
     pub(crate) fn unlistened(&mut self, address: &Multiaddr) {
         self.listening.retain(|known| known != address);
         let left: Vec<Waist> = self.listening.iter().filter_map(Waist::of).collect();
-        self.observed.keep_only(|local| left.contains(local));
+        self.observed
+            .keep_only(|local| left.iter().any(|one| one == local || one.any_port() == *local));
     }
 
     pub(crate) fn is_listening(&self, address: &Multiaddr) -> bool {
@@ -169,15 +176,24 @@ impl Addresses {
         (local, remote): (Waist, Waist),
         external: Waist,
     ) {
-        let listens = |waist: &Waist| self.listening.iter().any(|a| Waist::of(a) == Some(*waist));
+        let ours = || self.listening.iter().filter_map(Waist::of);
+        let listens = |waist: &Waist| ours().any(|one| one == *waist);
         let same_kind = external.transport == local.transport
             && external.socket.is_ipv4() == local.socket.is_ipv4();
         let counts =
             external.is_public() || self.config.private && !external.socket.ip().is_loopback();
+        let (place, seen) = (local.any_port(), external.any_port());
+        let group = Group::of(remote.socket.ip());
         // Where it is no other than ours there is nothing to learn.
         if same_kind && counts && listens(&local) && !listens(&external) {
-            let group = Group::of(remote.socket.ip());
             self.observed.hear(now, connection, (local, group), external);
+        } else if same_kind
+            && counts
+            && !listens(&local)
+            && place != seen
+            && ours().any(|one| one.any_port() == place)
+        {
+            self.observed.hear(now, connection, (place, group), seen);
         } else {
             self.observed.ended(now, connection);
         }
@@ -213,9 +229,13 @@ impl Addresses {
                 return;
             }
             let reachability = self.verdicts.get(&address).copied().unwrap_or_default();
+            let believed = match source {
+                Source::Inferred => reachability == Reachability::Public,
+                _ => reachability != Reachability::Private,
+            };
             let announced = source == Source::Configured
                 || !replaced
-                    && reachability != Reachability::Private
+                    && believed
                     && self.silenced.allows_address(&address, Direction::Outbound);
             list.push(OwnAddress { address, source, reachability, announced });
         };
@@ -232,11 +252,17 @@ impl Addresses {
                 add(Waist { socket: *socket, ..local }.address(&rest), Source::Mapped);
             }
         }
-        for (local, external) in self.observed.believed(self.config.observers) {
-            for address in self.listening.iter().filter(|address| may_move(address)) {
-                if let Some((_, rest)) = Waist::split(address).filter(|(waist, _)| *waist == local)
-                {
-                    add(external.address(&rest), Source::Observed);
+        let believed = self.observed.believed(self.config.observers);
+        for source in [Source::Observed, Source::Inferred] {
+            for (local, external) in &believed {
+                for address in self.listening.iter().filter(|address| may_move(address)) {
+                    let Some((mut waist, rest)) = Waist::split(address) else { continue };
+                    if source == Source::Observed && waist == *local {
+                        add(external.address(&rest), source);
+                    } else if source == Source::Inferred && waist.any_port() == *local {
+                        waist.socket.set_ip(external.socket.ip());
+                        add(waist.address(&rest), source);
+                    }
                 }
             }
         }
@@ -314,6 +340,31 @@ mod tests {
         assert_eq!(of(&addresses, Source::Observed), ["/ip4/50.1.1.1/tcp/9000/ws"]);
         addresses.unlistened(&address("/ip4/192.168.1.2/tcp/4002/ws"));
         assert_eq!(of(&addresses, Source::Observed), [""; 0]);
+    }
+
+    #[test]
+    fn where_dials_come_from_is_announced_with_our_port_once_it_was_dialed() {
+        let mut addresses = with(|_| {});
+        see(&mut addresses, "/ip4/192.168.1.2/tcp/50000", "/ip4/50.1.1.1/tcp/61000", 0..4);
+        assert_eq!(of(&addresses, Source::Inferred), [""; 0]);
+        let guessed = address("/ip4/50.1.1.1/tcp/4001");
+        let known = |addresses: &Addresses| {
+            let list = addresses.list(core::iter::empty());
+            list.into_iter().find(|own| own.address == guessed).map(|own| own.source)
+        };
+        assert_eq!(known(&addresses), Some(Source::Inferred));
+        #[cfg(feature = "autonat")]
+        {
+            addresses.judge(&guessed, Reachability::Public);
+            assert_eq!(of(&addresses, Source::Inferred), ["/ip4/50.1.1.1/tcp/4001"]);
+        }
+        // Those who dial us there know better.
+        see(&mut addresses, "/ip4/192.168.1.2/tcp/4001", "/ip4/50.1.1.1/tcp/4001", 10..14);
+        assert_eq!(known(&addresses), Some(Source::Observed));
+        for port in ["4001", "4002/ws", "4003/tls/ws"] {
+            addresses.unlistened(&address(&format!("/ip4/192.168.1.2/tcp/{port}")));
+        }
+        assert_eq!(known(&addresses), None);
     }
 
     #[test]

@@ -59,6 +59,12 @@ impl Waist {
         address.concat(rest)
     }
 
+    /// The same place, whatever its port.
+    pub(super) fn any_port(mut self) -> Self {
+        self.socket.set_port(0);
+        self
+    }
+
     /// Whether packets from anywhere on the Internet may find it.
     pub fn is_public(self) -> bool {
         self.socket.port() != 0 && is_public(self.socket.ip())

@@ -6,7 +6,7 @@ use super::pair::Pair;
 use super::*;
 use crate::connection::{Error, MAX_HANDSHAKE_BYTES, StreamError};
 use crate::webrtc::record::{self, Kind, REMOTE};
-use crate::webrtc::{MAX_CHANNELS, MAX_LINGERING};
+use crate::webrtc::{MAX_CHANNELS, MAX_LINGERING, MAX_MESSAGE};
 
 /// A stream, agreed on by both sides.
 fn open(pair: &mut Pair) -> (StreamId, StreamId) {
@@ -123,6 +123,8 @@ fn bytes_go_both_ways_and_every_channel_is_closed() {
         }
         pair.drive();
         assert!(back == sent, "budget {budget}");
+        // Among Polypeers a message is one, however long.
+        assert!(budget < 65_536 || pair.b.longest > MAX_MESSAGE / 2, "{}", pair.b.longest);
         // One closes, which ends it for the other.
         assert_eq!((pair.a.opened, pair.b.opened), (1, 0));
         assert!(pair.a.closed + pair.b.closed >= 1);

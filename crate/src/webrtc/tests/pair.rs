@@ -18,6 +18,8 @@ pub(super) struct Side {
     remote: Vec<u32>,
     /// Bytes of messages that went out, and channels opened and closed.
     pub(super) sent: usize,
+    /// Bytes of the longest of them.
+    pub(super) longest: usize,
     pub(super) opened: usize,
     pub(super) closed: usize,
 }
@@ -25,7 +27,8 @@ pub(super) struct Side {
 impl Side {
     fn new(connection: Connection, seed: u64) -> Self {
         let peer = keypair(seed).peer_id();
-        Self { connection, peer, budget: 65_536, remote: vec![], sent: 0, opened: 0, closed: 0 }
+        let (sent, longest, opened, closed) = (0, 0, 0, 0);
+        Self { connection, peer, budget: 65_536, remote: vec![], sent, longest, opened, closed }
     }
 
     /// The number here of a channel that the other side opened.
@@ -69,6 +72,7 @@ fn carry(now: Instant, from: &mut Side, to: &mut Side) -> bool {
                 let answer = [body, &1500u32.to_le_bytes()].concat();
                 record::write(&mut back, Kind::Ping, 0, &answer);
             }
+            Kind::Hold | Kind::Release => panic!("they have windows"),
             Kind::Open => {
                 from.opened += 1;
                 let number = REMOTE + to.remote.len() as u32;
@@ -78,6 +82,7 @@ fn carry(now: Instant, from: &mut Side, to: &mut Side) -> bool {
             Kind::Message | Kind::Close => {
                 assert!(body.len() <= crate::webrtc::MAX_MESSAGE);
                 from.sent += body.len();
+                from.longest = from.longest.max(body.len());
                 from.closed += usize::from(kind == Kind::Close);
                 // The number of a channel that the other side opened is its own.
                 let number = match channel.checked_sub(REMOTE) {

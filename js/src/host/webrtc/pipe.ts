@@ -108,7 +108,7 @@ export class DataPipe implements Link {
       if (kind === MESSAGE) this.#message(channel, body)
       else if (kind === OPEN) this.#open(channel)
       else if (kind === CLOSE) this.#close(channel)
-      else void this.#pong(body.slice(), performance.now())
+      else if (kind === PING) void this.#pong(body.slice(), performance.now())
     }
   }
 
@@ -240,7 +240,11 @@ export class DataPipe implements Link {
     return { heard, rtt }
   }
 
-  /** A browser takes from the network as it likes; the windows that the core tells bound what comes. */
+  /**
+   * A browser takes from the network as it likes. The windows that the core tells bound what
+   * a Polypeer sends; a stream of another remote with a slow reader is reset by the core
+   * when too much waits.
+   */
   pause(): void {}
 
   resume(): void {}

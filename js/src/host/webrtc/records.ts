@@ -3,7 +3,10 @@
  * number and a body. See `crate/src/webrtc/record.rs`.
  */
 
-/** What a record says; to the core and from it the same numbers. */
+/**
+ * What a record says; to the core and from it the same numbers. What the core says beside
+ * these is for hosts that can hold a channel's messages back.
+ */
 export const MESSAGE = 0
 export const OPEN = 1
 export const CLOSE = 2
