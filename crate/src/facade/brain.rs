@@ -32,6 +32,8 @@ use super::{Connection, Handler, Pong, Stream};
 const MAX_NEWS: usize = 256;
 /// News taken before the other work gets its turn.
 const BATCH: usize = 64;
+/// Turns of a task before those of other tasks.
+const TURNS: usize = 64;
 
 pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
@@ -67,6 +69,8 @@ pub(super) struct Brain {
     pub(super) handlers: BTreeMap<Name, Handler>,
     pub(super) subscribers: Vec<mpsc::Sender<Event>>,
     sleep: Option<(Instant, BoxFuture<'static, ()>)>,
+    /// The node has held something back since the last turn.
+    holding: bool,
     /// Whoever closes the node; it ends when its last connection has.
     pub(super) closing: Option<Vec<oneshot::Sender<()>>>,
     #[cfg(feature = "store")]
@@ -115,6 +119,7 @@ impl Brain {
             handlers: BTreeMap::new(),
             subscribers: Vec::new(),
             sleep: None,
+            holding: false,
             closing: None,
             #[cfg(feature = "store")]
             writer: super::storing::Writer::default(),
@@ -169,7 +174,7 @@ impl Brain {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..BATCH {
+        for _ in 0..TURNS {
             let now = self.platform.now();
             // News first: whoever saw a connection end and dials again gets a new one.
             let busy = self.poll_news(cx, now)
@@ -177,6 +182,7 @@ impl Brain {
                 | self.poll_opened(cx, now)
                 | self.poll_listeners(cx, now)
                 | self.poll_time(cx, now);
+            self.flush();
             self.settle();
             #[cfg(feature = "store")]
             self.write_down(cx);
@@ -194,11 +200,23 @@ impl Brain {
                 return Poll::Ready(());
             }
             if !busy {
+                // Tasks of connections that have news now bring them before the next turn.
+                if self.holding {
+                    break;
+                }
                 return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Has the node send what it has held back for a turn, in which more news may have come.
+    fn flush(&mut self) {
+        if self.holding {
+            self.node.flush();
+        }
+        self.holding = self.node.holds();
     }
 
     fn poll_commands(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {

@@ -1,17 +1,49 @@
 //! Ed25519 (RFC 8032).
 
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 
 use super::message::{DecodeError, KeyType};
 use super::public_key::VerifyError;
 
+/// The points of small order, of which there are eight, by what they have in common with
+/// their negatives: the encoded y, without the sign of x. The tests compute with them.
+const SMALL_ORDER: [[u8; 32]; 5] = [
+    [0; 32],
+    encoded(0x01, 0x00, 0x00),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+    encoded(0xec, 0xff, 0x7f),
+];
+
+const fn encoded(first: u8, between: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [between; 32];
+    (bytes[0], bytes[31]) = (first, last);
+    bytes
+}
+
 /// Strict verification: keys and commitments of small order, with which anybody
 /// could sign anything, are refused. No honest signer makes any.
+///
+/// What `verify_strict` does, without its square root of the commitment: a commitment is
+/// compared by its bytes in the end, and of small order are few.
 pub(super) fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
     let bad_key = VerifyError::BadKey(KeyType::Ed25519);
     let key = VerifyingKey::try_from(key).map_err(|_| bad_key)?;
     let signature = Signature::from_slice(signature).map_err(|_| VerifyError::Invalid)?;
-    key.verify_strict(message, &signature).map_err(|_| VerifyError::Invalid)
+    let mut commitment = *signature.r_bytes();
+    commitment[31] &= 0x7f;
+    if key.is_weak() || SMALL_ORDER.contains(&commitment) {
+        return Err(VerifyError::Invalid);
+    }
+    key.verify(message, &signature).map_err(|_| VerifyError::Invalid)
 }
 
 pub(super) fn sign(key: &SigningKey, message: &[u8]) -> Vec<u8> {
@@ -32,4 +64,61 @@ pub(super) fn decode_private(data: &[u8]) -> Result<SigningKey, DecodeError> {
         return Err(DecodeError::Mismatch(KeyType::Ed25519));
     }
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::Scalar;
+    use sha2::{Digest, Sha512};
+
+    use super::*;
+
+    /// What the owner of a key can make with any commitment of small order: it is of small
+    /// order, and the rest fits if the equation does not look at that part.
+    fn crafted(seed: &[u8; 32], commitment: [u8; 32], message: &[u8]) -> Vec<u8> {
+        let key = SigningKey::from_bytes(seed);
+        let secret = key.to_scalar();
+        let public = key.verifying_key();
+        let hash = Sha512::new()
+            .chain_update(commitment)
+            .chain_update(public.as_bytes())
+            .chain_update(message);
+        let challenge = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+        [commitment, (challenge * secret).to_bytes()].concat()
+    }
+
+    #[test]
+    fn commitments_of_small_order_are_refused_as_the_strict_rules_have_it() {
+        let seed = [7; 32];
+        let public = SigningKey::from_bytes(&seed).verifying_key();
+        for point in SMALL_ORDER {
+            assert!(VerifyingKey::from_bytes(&point).unwrap().is_weak());
+            for sign in [0, 0x80] {
+                let mut commitment = point;
+                commitment[31] |= sign;
+                let bytes = crafted(&seed, commitment, b"news");
+                let signature = Signature::from_slice(&bytes).unwrap();
+                assert!(public.verify_strict(b"news", &signature).is_err());
+                assert!(verify(public.as_bytes(), b"news", &bytes).is_err());
+            }
+        }
+        // The neutral one alone fits in the equation: without the rule it would pass.
+        let neutral = crafted(&seed, SMALL_ORDER[1], b"news");
+        assert!(public.verify(b"news", &Signature::from_slice(&neutral).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn agrees_with_the_strict_rules() {
+        let key = SigningKey::from_bytes(&[9; 32]);
+        let public = key.verifying_key();
+        let good = sign(&key, b"news");
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let strict = Signature::from_slice(&bad)
+                .is_ok_and(|signature| public.verify_strict(b"news", &signature).is_ok());
+            assert_eq!(verify(public.as_bytes(), b"news", &bad).is_ok(), strict);
+        }
+        assert!(verify(public.as_bytes(), b"news", &good).is_ok());
+    }
 }

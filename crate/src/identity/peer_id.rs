@@ -173,7 +173,7 @@ impl fmt::Debug for PeerId {
 
 impl PartialEq for PeerId {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        (self.length, self.bytes) == (other.length, other.bytes)
     }
 }
 
@@ -187,7 +187,15 @@ impl PartialOrd for PeerId {
 
 impl Ord for PeerId {
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        self.as_bytes().cmp(other.as_bytes())
+        // That of the bytes, of which those behind the end are zero; by words, since ids
+        // are the keys of many tables.
+        let pairs = self.bytes.as_chunks::<8>().0.iter().zip(other.bytes.as_chunks::<8>().0);
+        pairs
+            .map(|(one, other)| u64::from_be_bytes(*one).cmp(&u64::from_be_bytes(*other)))
+            .find(|order| order.is_ne())
+            .unwrap_or(core::cmp::Ordering::Equal)
+            .then_with(|| self.bytes.cmp(&other.bytes))
+            .then(self.length.cmp(&other.length))
     }
 }
 

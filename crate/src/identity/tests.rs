@@ -343,6 +343,27 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
+    fn peer_ids_are_ordered_as_their_bytes(
+        digests in proptest::collection::vec(proptest::collection::vec(0u8..3, 1..=42), 2),
+        hashed: [bool; 2],
+    ) {
+        let ids: Vec<PeerId> = digests
+            .into_iter()
+            .zip(hashed)
+            .map(|(mut digest, hashed)| {
+                if hashed {
+                    digest.resize(32, 0);
+                }
+                let head = [if hashed { 0x12 } else { 0 }, digest.len() as u8];
+                PeerId::from_bytes(&[&head[..], &digest].concat()).unwrap()
+            })
+            .collect();
+        let bytes = |at: usize| ids[at].as_bytes();
+        prop_assert_eq!(ids[0].cmp(&ids[1]), bytes(0).cmp(bytes(1)));
+        prop_assert_eq!(ids[0] == ids[1], bytes(0) == bytes(1));
+    }
+
+    #[test]
     fn keys_round_trip(number: u64, message: Vec<u8>, other: Vec<u8>) {
         for keypair in keypairs(number) {
             let again = Keypair::from_protobuf(&keypair.to_protobuf()).unwrap();

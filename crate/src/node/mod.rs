@@ -374,6 +374,25 @@ impl Node {
         self.outputs.pop_front()
     }
 
+    /// Has protocols send what they hold back while there are news, to send it together;
+    /// `false` if that is nothing. Hosts call it when they have taken the news at hand.
+    pub fn flush(&mut self) -> bool {
+        let holds = self.holds();
+        #[cfg(feature = "pubsub")]
+        if holds {
+            self.flush_pubsub();
+        }
+        holds
+    }
+
+    /// Whether there is something for [`Node::flush`].
+    pub fn holds(&self) -> bool {
+        let holds = false;
+        #[cfg(feature = "pubsub")]
+        let holds = holds || self.pubsub_holds();
+        holds
+    }
+
     // The application.
 
     /// The host listens on `address` from now on.

@@ -190,6 +190,17 @@ impl Node {
         self.settle_pubsub(now);
     }
 
+    /// Sends what is held back: see [`Node::flush`].
+    pub(super) fn flush_pubsub(&mut self) {
+        self.gossip.pubsub.flush();
+        self.drain(ProtocolId::Pubsub);
+    }
+
+    /// Whether something is held back.
+    pub(super) fn pubsub_holds(&self) -> bool {
+        self.gossip.pubsub.holds()
+    }
+
     pub(super) fn settle_pubsub(&mut self, now: Instant) {
         while let Some(Order::Reach { peer, addresses }) = self.gossip.orders.pop_front() {
             let dial = DialId(self.number());

@@ -475,7 +475,7 @@ impl Peer {
     }
 
     fn settle_once(&mut self, now: Instant) {
-        while let Some(output) = self.node.poll_output() {
+        while let Some(output) = self.next_output() {
             match output {
                 NodeOutput::Dial { connection, address } => {
                     self.outputs.push_back(Output::Dial { connection, address });
@@ -526,6 +526,11 @@ impl Peer {
                 self.outputs.push_back(Output::Stream(id, event));
             }
         }
+    }
+
+    fn next_output(&mut self) -> Option<NodeOutput> {
+        let output = self.node.poll_output();
+        if output.is_none() && self.node.flush() { self.node.poll_output() } else { output }
     }
 
     fn drop_link(&mut self, now: Instant, id: ConnectionId) {

@@ -190,9 +190,17 @@ impl Writer<'_> {
 
     /// A message that `write` writes.
     pub fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) -> &mut Self {
-        let mut body = Vec::new();
-        write(&mut Writer(&mut body));
-        self.bytes(field, &body)
+        self.varint(u64::from(field) << 3 | 2);
+        let start = self.0.len();
+        write(self);
+        // The length goes in front, for which most bodies have to move a byte.
+        let length = self.0.len() - start;
+        self.varint(length as u64);
+        let prefix = self.0.len() - start - length;
+        if let Some(message) = self.0.get_mut(start..) {
+            message.rotate_right(prefix);
+        }
+        self
     }
 }
 

@@ -6,12 +6,12 @@ use crate::identity::{PeerId, VerifyError};
 use crate::time::Instant;
 
 use super::event::PubsubEvent;
-use super::message::{Message, MessageId, SignatureError, TopicName};
-use super::router::{MAX_TOPICS, MAX_TOPICS_PER_PEER, Router};
+use super::message::{Message, MessageId, Parts, SignatureError, Signing, TopicName};
+use super::router::{MAX_TOPICS, MAX_TOPICS_PER_PEER, Out, Router, Topic};
 use super::seen::{Fate, MAX_SENDERS};
 use super::validation::{Validation, Verdict};
 use super::version::Version;
-use super::wire::{Extensions, Item};
+use super::wire::{Extensions, Item, Part};
 
 impl Router {
     /// Whether what a peer says is listened to.
@@ -24,6 +24,17 @@ impl Router {
         self.stats.excess = self.stats.excess.saturating_add(count as u64);
         // All of one RPC are one misdeed, a large one a greater.
         self.scores.misbehaved(peer, 1.0 + (count as f64 / 1000.0).min(10.0));
+    }
+
+    /// A part of what a peer said has been read.
+    pub(super) fn hear(&mut self, now: Instant, peer: &PeerId, part: Part<'_>) {
+        match part {
+            Part::Item(item) => self.receive(now, peer, item),
+            Part::Message(parts, topic) if self.knows(peer) => {
+                self.on_message(now, peer, (parts, topic), None);
+            }
+            Part::Message(..) => {}
+        }
     }
 
     /// A peer said something.
@@ -45,7 +56,10 @@ impl Router {
                     self.forget(peer, &topic);
                 }
             }
-            Item::Message(message) => self.on_message(now, peer, message),
+            Item::Message(message) => {
+                let whole = Some(message.clone());
+                self.on_message(now, peer, (message.parts(), message.topic()), whole);
+            }
             Item::Extensions(extensions) => self.on_extensions(peer, extensions),
             _ if !self.gossips(peer) => {}
             Item::IHave(topic, ids) => self.on_ihave(now, peer, &topic, ids),
@@ -84,37 +98,54 @@ impl Router {
         }
     }
 
-    fn on_message(&mut self, now: Instant, peer: &PeerId, message: Arc<Message>) {
-        let Some(topic) = self.topics.get(message.topic()).and_then(|topic| topic.ours.as_ref())
+    /// A message as it came, of which most are copies. `whole` is the same, if it is there.
+    fn on_message(
+        &mut self,
+        now: Instant,
+        peer: &PeerId,
+        (parts, topic): (Parts<'_>, &str),
+        whole: Option<Arc<Message>>,
+    ) {
+        let ours = |(name, topic): (&TopicName, &Topic)| {
+            topic.ours.as_ref().map(|ours| (name.clone(), ours.signing, ours.max_data))
+        };
+        let Some((topic, signing, max_data)) = self.topics.get_key_value(topic).and_then(ours)
         else {
             self.stats.ignored += 1;
             return;
         };
-        let signing = topic.signing.unwrap_or(self.config.signing);
-        let too_long = topic.max_data.is_some_and(|max| message.data().len() > max)
-            || message.as_bytes().len() > self.config.max_message();
+        let signing = signing.unwrap_or(self.config.signing);
+        let too_long = max_data.is_some_and(|max| parts.data.map_or(0, <[u8]>::len) > max)
+            || parts.encoded_len(&topic) > self.config.max_message();
         // What is ours we have; whoever sends it back is not to gain by it.
-        if message.from() == Some(self.me) && !too_long {
+        if parts.from == Some(self.me.as_bytes()) && !too_long {
             self.stats.duplicates += 1;
             return;
         }
-        if too_long || message.check(signing).is_err() {
-            return self.refuse(peer, message.topic());
+        if too_long || parts.check(signing).is_err() {
+            return self.refuse(peer, &topic);
         }
-        let id = self.config.message_ids.of(&message);
+        let make = || Arc::new(Message::new(parts, topic.clone()));
+        let (id, whole) = match self.config.message_ids.of_parts(&parts) {
+            Some(id) => (id, whole),
+            None => {
+                let message = whole.unwrap_or_else(make);
+                (self.config.message_ids.of(&message), Some(message))
+            }
+        };
         if self.seen.get(&id).is_some() {
-            return self.on_duplicate(now, peer, &id, message.topic());
+            return self.on_duplicate(now, peer, &id, &topic);
         }
-        let signed = signing == super::message::Signing::Strict;
-        // Only now, since most messages are copies and signatures are what costs.
-        match if signed { message.verify() } else { Ok(()) } {
+        let message = whole.unwrap_or_else(make);
+        // Only now, since signatures are what costs.
+        match if signing == Signing::Strict { message.verify() } else { Ok(()) } {
             Ok(()) => {}
             // Not its sender's fault.
             Err(SignatureError::Signature(VerifyError::NotCompiled(_))) => {
                 self.stats.ignored += 1;
                 return;
             }
-            Err(_) => return self.refuse(peer, message.topic()),
+            Err(_) => return self.refuse(peer, &topic),
         }
         self.announce(peer, &id, &message);
         self.judge(now, *peer, id, message);
@@ -137,6 +168,7 @@ impl Router {
             Some(Fate::Valid(at)) => {
                 let late = now - *at;
                 self.scores.also(peer, topic, late);
+                self.push(Out::Cancel(*peer, vec![id.clone()]));
             }
             Some(Fate::Invalid) => self.scores.invalid(peer, topic),
             _ => {}

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::identity::{Keypair, PeerId, PublicKey, SignError, VerifyError};
 use crate::wire::protobuf::Writer;
+use crate::wire::varint;
 
 use super::config::MessageIdFn;
 
@@ -23,24 +24,43 @@ pub type TopicName = Arc<str>;
 const PREFIX: &[u8] = b"libp2p-pubsub:";
 
 /// Names a message, for all peers alike.
+///
+/// The order of ids is not that of their bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(pub Arc<[u8]>);
+pub struct MessageId {
+    /// A sum of the bytes, first in the order: ids that stand beside each other in a table
+    /// mostly begin alike, and are found without looking at their bytes.
+    sum: u64,
+    bytes: Arc<[u8]>,
+}
 
 impl MessageId {
     /// The id of these bytes.
     pub fn new(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        Self { sum: sum(bytes), bytes: bytes.into() }
     }
 
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
+}
+
+/// Mixes bytes, eight at a time (FNV-1a with words in place of bytes, and a turn). Whoever
+/// finds others with the same sum wins nothing but a comparison of bytes.
+fn sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let words = words.iter().chain([&last]).map(|word| u64::from_le_bytes(*word));
+    words.fold(0xcbf2_9ce4_8422_2325, |sum, word| {
+        ((sum ^ word).rotate_left(29)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 impl fmt::Debug for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -58,10 +78,19 @@ pub enum MessageIds {
 }
 
 impl MessageIds {
+    /// The id of a message that has these fields, where no more is needed to tell.
+    pub(super) fn of_parts(&self, parts: &Parts<'_>) -> Option<MessageId> {
+        match self {
+            Self::Usual => Some(usual(parts.from?, parts.seqno?)),
+            _ => None,
+        }
+    }
+
     pub(super) fn of(&self, message: &Message) -> MessageId {
+        let parts = message.parts();
         let content = || MessageId::new(&Sha256::digest(message.data()));
-        let usual = || match (message.field(&message.from), message.field(&message.seqno)) {
-            (Some(from), Some(seqno)) => MessageId::new(&[from, seqno].concat()),
+        let usual = || match (parts.from, parts.seqno) {
+            (Some(from), Some(seqno)) => usual(from, seqno),
             _ => content(),
         };
         match self {
@@ -73,6 +102,10 @@ impl MessageIds {
             },
         }
     }
+}
+
+fn usual(from: &[u8], seqno: &[u8]) -> MessageId {
+    MessageId::new(&[from, seqno].concat())
 }
 
 impl fmt::Debug for MessageIds {
@@ -117,6 +150,7 @@ pub enum SignatureError {
 /// A message of a topic.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
+    /// [`PREFIX`], as it is signed, and the encoded message.
     raw: Box<[u8]>,
     topic: TopicName,
     from: Field,
@@ -128,7 +162,7 @@ pub struct Message {
     signed: usize,
 }
 
-/// Where a field is in the encoded message.
+/// Where a field is in what is signed.
 type Field = Option<Range<usize>>;
 
 /// The fields of a message.
@@ -141,9 +175,34 @@ pub(super) struct Parts<'a> {
     pub(super) key: Option<&'a [u8]>,
 }
 
+impl Parts<'_> {
+    /// How long the message is that has these fields, in bytes.
+    pub(super) fn encoded_len(&self, topic: &str) -> usize {
+        [self.from, self.data, self.seqno, Some(topic.as_bytes()), self.signature, self.key]
+            .into_iter()
+            .flatten()
+            .map(|value| 1 + varint::len(value.len() as u64) + value.len())
+            .sum()
+    }
+
+    /// Whether it has the fields that the policy wants; its signature is not looked at.
+    pub(super) fn check(&self, policy: Signing) -> Result<(), SignatureError> {
+        match (policy, self.from, self.seqno, self.signature) {
+            (Signing::Without, None, None, None) if self.key.is_none() => Ok(()),
+            (Signing::Without, ..) => Err(SignatureError::Unexpected),
+            (Signing::Strict, Some(from), Some(seqno), Some(_)) => {
+                let sound = PeerId::from_bytes(from).is_ok() && seqno.len() == size_of::<u64>();
+                if sound { Ok(()) } else { Err(SignatureError::Malformed) }
+            }
+            (Signing::Strict, ..) => Err(SignatureError::Missing),
+        }
+    }
+}
+
 impl Message {
     pub(super) fn new(parts: Parts<'_>, topic: TopicName) -> Self {
-        let mut raw = Vec::new();
+        let mut raw = Vec::with_capacity(PREFIX.len() + parts.encoded_len(&topic));
+        raw.extend_from_slice(PREFIX);
         let mut add = |number, value: Option<&[u8]>| {
             let value = value?;
             Writer(&mut raw).bytes(number, value);
@@ -174,7 +233,7 @@ impl Message {
             ..Parts::default()
         };
         let unsigned = Self::new(parts, topic.clone());
-        let signature = keypair.sign(&[PREFIX, &unsigned.raw].concat())?;
+        let signature = keypair.sign(&unsigned.raw)?;
         let key = me.public_key().is_none().then(|| public.to_protobuf());
         let parts = Parts { signature: Some(&signature), key: key.as_deref(), ..parts };
         Ok(Self::new(parts, topic))
@@ -218,30 +277,21 @@ impl Message {
 
     /// The message as it goes over the wire.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.raw
+        self.raw.get(PREFIX.len()..).unwrap_or_default()
     }
 
     fn field(&self, field: &Field) -> Option<&[u8]> {
         self.raw.get(field.clone()?)
     }
 
-    /// Whether it has the fields that the policy wants; its signature is not looked at.
-    pub(super) fn check(&self, policy: Signing) -> Result<(), SignatureError> {
-        let fields = [&self.from, &self.seqno, &self.signature];
-        match policy {
-            Signing::Without
-                if fields.iter().all(|field| field.is_none()) && self.key.is_none() =>
-            {
-                Ok(())
-            }
-            Signing::Without => Err(SignatureError::Unexpected),
-            Signing::Strict if fields.iter().any(|field| field.is_none()) => {
-                Err(SignatureError::Missing)
-            }
-            Signing::Strict if self.from().is_none() || self.seqno().is_none() => {
-                Err(SignatureError::Malformed)
-            }
-            Signing::Strict => Ok(()),
+    /// Its fields.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts {
+            from: self.field(&self.from),
+            data: self.field(&self.data),
+            seqno: self.field(&self.seqno),
+            signature: self.field(&self.signature),
+            key: self.field(&self.key),
         }
     }
 
@@ -257,7 +307,7 @@ impl Message {
         };
         let key = key.ok_or(SignatureError::Malformed)?;
         let signed = self.raw.get(..self.signed).unwrap_or_default();
-        key.verify(&[PREFIX, signed].concat(), self.signature().unwrap_or_default())?;
+        key.verify(signed, self.signature().unwrap_or_default())?;
         Ok(())
     }
 }

@@ -14,6 +14,11 @@ pub const MAX_QUEUED: usize = 2 << 20;
 pub const MAX_GOSSIP: usize = 128;
 /// An RPC takes no further item beyond so many bytes: what is urgent must not wait for long.
 pub const FRAGMENT: usize = 64 << 10;
+/// Ids in an IDONTWANT that is joined with the next one.
+const JOINED: usize = 64;
+/// Of the messages that wait, the last ones are looked through for one that is not wanted
+/// any more: a peer for which more wait does not read.
+const SEARCHED: usize = 256;
 /// What a message costs beside its bytes, so that empty ones are not free.
 const OVERHEAD: usize = 128;
 
@@ -35,6 +40,12 @@ impl Queue {
     pub(super) fn push(&mut self, item: Item) {
         match item {
             Item::IHave(..) | Item::IWant(_) | Item::IDontWant(_) => {
+                if let (Item::IDontWant(more), Some(Item::IDontWant(ids))) =
+                    (&item, self.gossip.back_mut())
+                    && ids.len() < JOINED
+                {
+                    return ids.extend_from_slice(more);
+                }
                 if self.gossip.len() >= MAX_GOSSIP {
                     self.gossip.pop_front();
                 }
@@ -72,17 +83,16 @@ impl Queue {
 
     /// The peer needs no copies of these any more.
     pub(super) fn cancel(&mut self, ids: &[MessageId]) {
-        if self.data.is_empty() {
-            return;
-        }
-        let bytes = &mut self.bytes;
-        self.data.retain(|(id, message)| {
-            let keep = !ids.contains(id);
-            if !keep {
-                *bytes -= cost(message);
+        let last = self.data.len().saturating_sub(SEARCHED);
+        let mut at = self.data.len();
+        while at > last {
+            at -= 1;
+            if self.data.get(at).is_some_and(|(id, _)| ids.contains(id))
+                && let Some((_, message)) = self.data.remove(at)
+            {
+                self.bytes -= cost(&message);
             }
-            keep
-        });
+        }
     }
 
     /// Bytes of messages that wait.
@@ -92,7 +102,7 @@ impl Queue {
 
     /// The next RPC, and what to give back by [`Queue::restore`] if it is lost.
     pub(super) fn next(&mut self, max: usize) -> Option<(Vec<u8>, Unsure)> {
-        let mut rpc = RpcWriter::default();
+        let mut rpc = RpcWriter::with_capacity(self.bytes.min(FRAGMENT));
         let mut unsure = Unsure::default();
         let fits = |rpc: &RpcWriter, size: usize| {
             rpc.is_empty() || rpc.len() < FRAGMENT && rpc.len() + size <= max

@@ -57,6 +57,8 @@ struct Speaker {
     reading: VecDeque<(ConnectionId, StreamId)>,
     /// There was a stream before.
     spoke: bool,
+    /// It is among [`Pubsub::stirred`].
+    stirred: bool,
     failures: u32,
     retry_at: Option<Instant>,
 }
@@ -66,6 +68,8 @@ pub struct Pubsub {
     router: Router,
     links: LongMap<ConnectionId, Link>,
     speakers: LongMap<PeerId, Speaker>,
+    /// Those for whom something may wait, each once.
+    stirred: Vec<PeerId>,
     actions: VecDeque<Action>,
     next: u64,
     names: Vec<Name>,
@@ -79,6 +83,7 @@ impl Pubsub {
             router: Router::new(config, keypair, seqno, rng),
             links: LongMap::new(),
             speakers: LongMap::new(),
+            stirred: Vec::new(),
             actions: VecDeque::new(),
             next: 0,
         }
@@ -94,6 +99,31 @@ impl Pubsub {
         let result = act(&mut self.router);
         self.settle();
         result
+    }
+
+    /// Whether something is held back until [`Pubsub::flush`].
+    pub fn holds(&self) -> bool {
+        !self.stirred.is_empty()
+    }
+
+    /// Sends what waits for peers. Not at once when there is something, but when the news
+    /// at hand are all taken: what they say goes out together, and nobody is sent what
+    /// was among it.
+    pub fn flush(&mut self) {
+        for peer in core::mem::take(&mut self.stirred) {
+            if let Some(speaker) = self.speakers.get_mut(&peer) {
+                speaker.stirred = false;
+                self.pump(&peer);
+            }
+        }
+    }
+
+    fn stir(&mut self, peer: &PeerId) {
+        if let Some(speaker) = self.speakers.get_mut(peer)
+            && !core::mem::replace(&mut speaker.stirred, true)
+        {
+            self.stirred.push(*peer);
+        }
     }
 
     /// Bytes of messages that wait for a peer to read.
@@ -233,7 +263,7 @@ impl Pubsub {
         let lost = core::mem::replace(&mut speaker.spoke, true);
         speaker.writing = Some(Writing { connection, stream });
         speaker.queue.greet(self.router.greeting(&peer, lost));
-        self.pump(&peer);
+        self.stir(&peer);
     }
 
     fn on_open_failed(&mut self, now: Instant, connection: ConnectionId, error: &StreamError) {
@@ -284,7 +314,7 @@ impl Pubsub {
             return;
         }
         let router = &mut self.router;
-        match wire::read(bytes, |item| router.receive(now, &peer, item)) {
+        match wire::read_parts(bytes, |part| router.hear(now, &peer, part)) {
             Ok(0) => {}
             Ok(excess) => self.router.exceeded(&peer, excess),
             Err(_) => {
@@ -325,7 +355,7 @@ impl Pubsub {
             && speaker.writing == Some(Writing { connection, stream })
         {
             (speaker.unsure, speaker.failures) = (None, 0);
-            self.pump(&peer);
+            self.stir(&peer);
         }
     }
 
@@ -345,43 +375,33 @@ impl Pubsub {
 
     /// Carries out what the router wants.
     fn settle(&mut self) {
-        let mut stirred = Vec::new();
         while let Some(out) = self.router.poll() {
-            let peer = match out {
+            match out {
                 Out::Event(event) => {
                     self.actions.push_back(Action::Emit(Event::Pubsub(event)));
-                    continue;
                 }
                 Out::Reach(peer, addresses) => {
                     self.actions.push_back(Action::Pubsub(Order::Reach { peer, addresses }));
-                    continue;
                 }
                 Out::Send(peer, item) => {
                     if let Some(speaker) = self.speakers.get_mut(&peer) {
                         speaker.queue.push(item);
+                        self.stir(&peer);
                     }
-                    peer
                 }
                 Out::Message(peer, id, message) => {
                     if let Some(speaker) = self.speakers.get_mut(&peer) {
                         let dropped = speaker.queue.push_message(id, message);
                         self.router.note_dropped(dropped);
+                        self.stir(&peer);
                     }
-                    peer
                 }
                 Out::Cancel(peer, ids) => {
                     if let Some(speaker) = self.speakers.get_mut(&peer) {
                         speaker.queue.cancel(&ids);
                     }
-                    continue;
                 }
-            };
-            if stirred.last() != Some(&peer) {
-                stirred.push(peer);
             }
-        }
-        for peer in stirred {
-            self.pump(&peer);
         }
     }
 

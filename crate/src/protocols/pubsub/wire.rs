@@ -113,6 +113,26 @@ impl Budget {
 /// # Errors
 /// [`Malformed`]: it is none from some point on; the items before were handed on.
 pub fn read(bytes: &[u8], mut item: impl FnMut(Item)) -> Result<usize, Malformed> {
+    read_parts(bytes, |part| match part {
+        Part::Item(read) => item(read),
+        Part::Message(parts, topic) => {
+            item(Item::Message(Arc::new(Message::new(parts, topic.into()))));
+        }
+    })
+}
+
+/// An item of an RPC, or the fields of a message and its topic: most messages are known,
+/// and nothing is made of them.
+pub(super) enum Part<'a> {
+    Item(Item),
+    Message(Parts<'a>, &'a str),
+}
+
+/// As [`read`].
+pub(super) fn read_parts<'a>(
+    bytes: &'a [u8],
+    mut part: impl FnMut(Part<'a>),
+) -> Result<usize, Malformed> {
     let mut budget = Budget {
         subscriptions: MAX_SUBSCRIPTIONS,
         messages: MAX_MESSAGES,
@@ -124,18 +144,20 @@ pub fn read(bytes: &[u8], mut item: impl FnMut(Item)) -> Result<usize, Malformed
         match field? {
             (1, value) if budget.take(|budget| &mut budget.subscriptions) => {
                 match subscription(value.bytes()?)? {
-                    Some(read) => item(read),
+                    Some(read) => part(Part::Item(read)),
                     None => budget.excess += 1,
                 }
             }
             (2, value) if budget.take(|budget| &mut budget.messages) => {
                 match message(value.bytes()?)? {
-                    Some(message) => item(Item::Message(Arc::new(message))),
+                    Some((parts, topic)) => part(Part::Message(parts, topic)),
                     None => budget.excess += 1,
                 }
             }
-            (3, value) => control(value.bytes()?, &mut budget, &mut item)?,
-            (TEST, Value::Bytes(_)) => item(Item::Test),
+            (3, value) => {
+                control(value.bytes()?, &mut budget, &mut |read| part(Part::Item(read)))?;
+            }
+            (TEST, Value::Bytes(_)) => part(Part::Item(Item::Test)),
             _ => {}
         }
     }
@@ -143,8 +165,12 @@ pub fn read(bytes: &[u8], mut item: impl FnMut(Item)) -> Result<usize, Malformed
 }
 
 fn topic(value: Value<'_>) -> Result<Option<TopicName>, Malformed> {
+    Ok(topic_name(value)?.map(TopicName::from))
+}
+
+fn topic_name(value: Value<'_>) -> Result<Option<&str>, Malformed> {
     let name = value.text()?;
-    Ok((!name.is_empty() && name.len() <= MAX_TOPIC).then(|| name.into()))
+    Ok((!name.is_empty() && name.len() <= MAX_TOPIC).then_some(name))
 }
 
 fn subscription(bytes: &[u8]) -> Result<Option<Item>, Malformed> {
@@ -162,8 +188,8 @@ fn subscription(bytes: &[u8]) -> Result<Option<Item>, Malformed> {
     }))
 }
 
-/// A message, if it names a topic.
-fn message(bytes: &[u8]) -> Result<Option<Message>, Malformed> {
+/// The fields of a message and its topic, if it names one.
+fn message(bytes: &[u8]) -> Result<Option<(Parts<'_>, &str)>, Malformed> {
     let (mut parts, mut name) = (Parts::default(), None);
     for field in Reader(bytes) {
         let (number, value) = field?;
@@ -171,13 +197,13 @@ fn message(bytes: &[u8]) -> Result<Option<Message>, Malformed> {
             1 => parts.from = Some(value.bytes()?),
             2 => parts.data = Some(value.bytes()?),
             3 => parts.seqno = Some(value.bytes()?),
-            4 => name = topic(value)?,
+            4 => name = topic_name(value)?,
             5 => parts.signature = Some(value.bytes()?),
             6 => parts.key = Some(value.bytes()?),
             _ => {}
         }
     }
-    Ok(name.map(|name| Message::new(parts, name)))
+    Ok(name.map(|name| (parts, name)))
 }
 
 fn control(
@@ -292,6 +318,11 @@ pub struct RpcWriter {
 }
 
 impl RpcWriter {
+    /// With room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self { body: Vec::with_capacity(bytes), control: Vec::new() }
+    }
+
     /// How long the RPC is so far, in bytes, but for the frame around its control part.
     pub fn len(&self) -> usize {
         self.body.len() + self.control.len()

@@ -33,9 +33,9 @@ fn what_is_signed_is_verified_and_what_is_changed_is_not() {
         let read = reread(message.as_bytes());
         assert_eq!(read, message);
         assert_eq!((read.from(), read.seqno()), (Some(keypair.peer_id()), Some(7)));
-        read.check(Signing::Strict).unwrap();
+        read.parts().check(Signing::Strict).unwrap();
         read.verify().unwrap();
-        assert_eq!(read.check(Signing::Without), Err(SignatureError::Unexpected));
+        assert_eq!(read.parts().check(Signing::Without), Err(SignatureError::Unexpected));
         // Keys that do not fit into a peer id come along, and only the author's own will do.
         assert_eq!(read.key().is_some(), keypair.peer_id().public_key().is_none());
         for place in 0..message.as_bytes().len() {
@@ -45,7 +45,8 @@ fn what_is_signed_is_verified_and_what_is_changed_is_not() {
             Writer(&mut rpc).bytes(2, &bytes);
             let _ = wire::read(&rpc, |item| {
                 if let Item::Message(message) = item {
-                    let good = message.check(Signing::Strict).and_then(|()| message.verify());
+                    let good =
+                        message.parts().check(Signing::Strict).and_then(|()| message.verify());
                     assert!(good.is_err(), "byte {place} may be changed");
                 }
             });
@@ -76,8 +77,8 @@ fn messages_are_passed_on_in_the_one_order_and_without_unknown_fields() {
 #[test]
 fn policies_want_all_fields_or_none() {
     let bare = Message::unsigned("news".into(), b"hello");
-    bare.check(Signing::Without).unwrap();
-    assert_eq!(bare.check(Signing::Strict), Err(SignatureError::Missing));
+    bare.parts().check(Signing::Without).unwrap();
+    assert_eq!(bare.parts().check(Signing::Strict), Err(SignatureError::Missing));
     let whole = signed(1, 7, "news", b"hello");
     for (left_out, error) in
         [(1, SignatureError::Missing), (3, SignatureError::Missing), (5, SignatureError::Missing)]
@@ -89,12 +90,12 @@ fn policies_want_all_fields_or_none() {
                 Writer(&mut bytes).bytes(number, value.bytes().unwrap());
             }
         }
-        assert_eq!(reread(&bytes).check(Signing::Strict), Err(error));
+        assert_eq!(reread(&bytes).parts().check(Signing::Strict), Err(error));
     }
     for (number, value) in [(1, &b"nobody"[..]), (3, b"seven")] {
         let mut bytes = whole.as_bytes().to_vec();
         Writer(&mut bytes).bytes(number, value);
-        assert_eq!(reread(&bytes).check(Signing::Strict), Err(SignatureError::Malformed));
+        assert_eq!(reread(&bytes).parts().check(Signing::Strict), Err(SignatureError::Malformed));
     }
     let mut bytes = whole.as_bytes().to_vec();
     Writer(&mut bytes).bytes(6, &keypair(2).public().to_protobuf());
