@@ -8,7 +8,7 @@
 pub mod address;
 pub mod collections;
 pub mod connection;
-#[cfg(feature = "mdns")]
+#[cfg(any(feature = "mdns", feature = "pubsub"))]
 pub mod discovery;
 #[cfg(feature = "async")]
 pub mod facade;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use futures::Stream;
 use futures::channel::{mpsc, oneshot};
 
+use crate::discovery::topics::{self, announcing};
 use crate::identity::PeerId;
 use crate::node::Event;
 use crate::protocols::pubsub::{
@@ -231,6 +232,26 @@ impl Pubsub {
             .map(Option::unwrap_or_default)
     }
 
+    /// Looks for the peers of topics in this way from now on.
+    ///
+    /// # Errors
+    /// [`NodeClosed`]
+    pub async fn set_discovery(&self, config: topics::Config) -> Result<(), NodeClosed> {
+        self.node.with(move |node, now| node.set_topic_discovery(now, config)).await
+    }
+
+    /// Announces the node in topics for that, and dials some of those who do so too. Who
+    /// they are tells [`PubsubEvent::Found`].
+    ///
+    /// # Errors
+    /// [`PubsubError`]: no topic can have one of these names, or the node has ended.
+    pub async fn start_peer_discovery(
+        &self,
+        config: announcing::Config,
+    ) -> Result<(), PubsubError> {
+        Ok(self.node.with(move |node, now| node.start_peer_discovery(now, config)).await??)
+    }
+
     /// What a peer is worth; 0 if it is not known.
     ///
     /// # Errors
@@ -273,6 +294,14 @@ impl Topic {
     /// [`NodeClosed`]
     pub async fn peers(&self) -> Result<Vec<PeerId>, NodeClosed> {
         self.pubsub.peers(&self.name).await
+    }
+
+    /// The peers in the node's mesh of it, which send each message at once.
+    ///
+    /// # Errors
+    /// [`NodeClosed`]
+    pub async fn mesh(&self) -> Result<Vec<PeerId>, NodeClosed> {
+        self.pubsub.mesh(&self.name).await
     }
 
     /// Messages that were missed because this reader was [`MAX_BEHIND`].

@@ -66,6 +66,10 @@ pub struct Config {
     /// unless there is something here.
     #[cfg(feature = "pubsub")]
     pub pubsub: Option<crate::protocols::pubsub::Config>,
+    /// How the peers of its topics are looked for: in the DHT, while the node takes part in
+    /// one, unless told otherwise.
+    #[cfg(feature = "pubsub")]
+    pub topic_discovery: crate::discovery::topics::Config,
     /// What we take as a rendezvous point; we are none without it.
     #[cfg(feature = "rendezvous")]
     pub rendezvous: Option<crate::protocols::rendezvous::ServerConfig>,
@@ -109,6 +113,8 @@ impl Config {
             kad: None,
             #[cfg(feature = "pubsub")]
             pubsub: None,
+            #[cfg(feature = "pubsub")]
+            topic_discovery: crate::discovery::topics::Config::default(),
             #[cfg(feature = "rendezvous")]
             rendezvous: None,
             #[cfg(feature = "relay")]

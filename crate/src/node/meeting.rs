@@ -110,7 +110,7 @@ impl Node {
         }
     }
 
-    fn turn_meeting(&mut self, now: Instant) {
+    pub(super) fn turn_meeting(&mut self, now: Instant) {
         self.drain(ProtocolId::RendezvousClient);
         self.settle_meeting(now);
     }

@@ -33,6 +33,12 @@ mod reaching;
 mod relaying;
 #[cfg(feature = "kad")]
 mod routing;
+#[cfg(feature = "pubsub")]
+#[cfg_attr(
+    not(all(feature = "kad", feature = "rendezvous")),
+    allow(dead_code, unused_imports, unused_mut, reason = "there are fewer ways to look")
+)]
+mod seeking;
 #[cfg(feature = "service")]
 mod serving;
 #[cfg(feature = "webrtc")]
@@ -120,6 +126,8 @@ pub struct Node {
     routing: routing::Routing,
     #[cfg(feature = "pubsub")]
     gossip: pubsub::Gossip,
+    #[cfg(feature = "pubsub")]
+    seeking: seeking::Seeking,
     #[cfg(feature = "rendezvous")]
     meeting: meeting::Meeting,
     #[cfg(feature = "webrtc")]
@@ -183,6 +191,8 @@ impl Node {
             routing: routing::Routing::new(&config, config.connection.keypair.peer_id()),
             #[cfg(feature = "pubsub")]
             gossip: pubsub::Gossip::new(&config, &mut rng),
+            #[cfg(feature = "pubsub")]
+            seeking: seeking::Seeking::new(&config, &mut rng),
             #[cfg(feature = "rendezvous")]
             meeting: meeting::Meeting::new(&config),
             #[cfg(feature = "webrtc")]
@@ -338,6 +348,8 @@ impl Node {
         let protocols = earliest(protocols, self.autonat.poll_timeout());
         #[cfg(feature = "relay")]
         let protocols = earliest(protocols, self.relays.poll_timeout());
+        #[cfg(feature = "pubsub")]
+        let protocols = earliest(protocols, self.seeking_timeout());
         #[cfg(feature = "webrtc")]
         let protocols = earliest(protocols, self.signals.poll_timeout());
         earliest(protocols, self.dials.poll_timeout())
@@ -363,6 +375,8 @@ impl Node {
         self.time_punching(now);
         #[cfg(feature = "autonat")]
         self.time_dial_backs(now);
+        #[cfg(feature = "pubsub")]
+        self.settle_seeking(now);
         #[cfg(feature = "store")]
         self.time_store(now);
     }
@@ -501,6 +515,10 @@ impl Node {
         self.routing.note(&event);
         #[cfg(feature = "pubsub")]
         self.gossip.note(&event);
+        #[cfg(feature = "pubsub")]
+        if self.seeking.takes(&event) {
+            return self.seeking.push(event);
+        }
         self.outputs.push_back(Output::Event(event));
     }
 

@@ -51,6 +51,23 @@ impl Gossip {
         }
     }
 
+    /// Whether the node takes part.
+    pub(super) fn is_on(&self) -> bool {
+        self.on
+    }
+
+    pub(super) fn router(&self) -> &Router {
+        self.pubsub.router()
+    }
+
+    /// Publishes in several topics, if that can be.
+    pub(super) fn publish_all(&mut self, now: Instant, topics: &[String], data: &[u8]) {
+        for topic in topics {
+            // What cannot be published now is not missed: there is more of it later.
+            let _ = self.pubsub.with(|router| router.publish(now, topic, data));
+        }
+    }
+
     pub(super) fn note(&mut self, event: &Event) {
         match event {
             _ if !self.on => {}
@@ -90,7 +107,7 @@ impl Node {
     /// What decides which message goes to whom, to ask it things; `None` before
     /// [`Node::start_pubsub`] or the first topic.
     pub fn pubsub(&self) -> Option<&Router> {
-        self.gossip.on.then(|| self.gossip.pubsub.router())
+        self.gossip.on.then(|| self.gossip.router())
     }
 
     /// Publishes and subscribes from now on, with the peers that are connected already;
@@ -126,12 +143,15 @@ impl Node {
         topic: &str,
         config: TopicConfig,
     ) -> Result<(), SubscribeError> {
+        self.start_pubsub(now, Config::default());
+        self.seeking.stir();
         self.with_pubsub(now, |router| router.subscribe(now, topic, config))
     }
 
     /// Leaves a topic.
     pub fn unsubscribe(&mut self, now: Instant, topic: &str) {
         if self.gossip.on {
+            self.seeking.stir();
             self.with_pubsub(now, |router| router.unsubscribe(now, topic));
         }
     }
@@ -207,6 +227,7 @@ impl Node {
             self.gossip.dials.insert(dial);
             self.begin_dial(now, (dial, DialOptions::default()), Some(peer), addresses);
         }
+        self.settle_seeking(now);
     }
 
     /// Whether a dial is one of ours; its result shows in the connection.

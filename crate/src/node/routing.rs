@@ -94,6 +94,8 @@ impl Node {
         }
         let serves = kad.is_server();
         self.routing.kad = Some(kad);
+        #[cfg(feature = "pubsub")]
+        self.seeking.stir();
         if serves {
             self.dht_serves(now);
         }

@@ -1,5 +1,6 @@
 //! Publish and subscribe; see [`Node`](crate::node::Node) for each.
 
+use crate::discovery::topics::{self, announcing};
 use crate::protocols::pubsub::{
     Config, MessageId, PublishError, Published, SubscribeError, TopicConfig, Verdict,
 };
@@ -56,5 +57,25 @@ impl Peer {
         let waited = self.node.validated(now, id, verdict);
         self.settle(now);
         waited
+    }
+
+    /// Looks for the peers of topics in this way from now on.
+    pub fn set_topic_discovery(&mut self, now: Instant, config: topics::Config) {
+        self.node.set_topic_discovery(now, config);
+        self.settle(now);
+    }
+
+    /// Announces us in topics for that, and hears who else does.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]
+    pub fn start_peer_discovery(
+        &mut self,
+        now: Instant,
+        config: announcing::Config,
+    ) -> Result<(), SubscribeError> {
+        let announced = self.node.start_peer_discovery(now, config);
+        self.settle(now);
+        announced
     }
 }

@@ -225,6 +225,11 @@ impl Kademlia {
         self.dialable = Some(dialable);
     }
 
+    /// Whether private addresses that others tell of are dialed.
+    pub fn dials_private(&self) -> bool {
+        self.config.private
+    }
+
     /// Whom it knows.
     pub fn table(&self) -> &Table {
         &self.table

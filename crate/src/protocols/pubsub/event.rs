@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::address::Multiaddr;
+use crate::discovery::topics::FoundBy;
 use crate::identity::{PeerId, SignError};
 
 use super::message::{Message, MessageId, TopicName};
@@ -45,6 +47,18 @@ pub enum PubsubEvent {
         peer: PeerId,
         /// The topic.
         topic: TopicName,
+    },
+    /// Somebody who is not connected is said to be in a topic of ours; it is dialed while
+    /// the topic lacks peers ([`discovery::topics`](crate::discovery::topics)).
+    Found {
+        /// Who.
+        peer: PeerId,
+        /// The topic.
+        topic: TopicName,
+        /// Where it is said to be; nothing that anybody has proved.
+        addresses: Vec<Multiaddr>,
+        /// How it was found.
+        by: FoundBy,
     },
 }
 

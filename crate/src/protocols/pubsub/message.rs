@@ -218,7 +218,7 @@ impl Message {
     }
 
     /// A message of our own, with an author, a number and a signature.
-    pub(super) fn signed(
+    pub(crate) fn signed(
         keypair: &Keypair,
         seqno: u64,
         topic: TopicName,

@@ -160,6 +160,20 @@ impl Router {
         self.topics.get(topic).map(|topic| topic.mesh.iter().copied().collect()).unwrap_or_default()
     }
 
+    /// How many peers a topic lacks: those of its mesh, as long as there are none to take
+    /// in, or, without meshes, those to send everything to.
+    pub fn lacks(&self, topic: &str) -> usize {
+        let wanted = self.config.mesh.wanted;
+        let Some(state) = self.topics.get(topic) else { return wanted };
+        let there = match self.mesh_size() {
+            None => state.peers.len(),
+            // A mesh is as it should be with fewer than it began with.
+            Some(size) if state.mesh.len() >= size.low && state.peers.len() >= wanted => wanted,
+            Some(_) => state.mesh.len(),
+        };
+        wanted.saturating_sub(there)
+    }
+
     /// What a peer is worth.
     pub fn score(&self, now: Instant, peer: &PeerId) -> f64 {
         self.scores.of(now, peer)

@@ -35,6 +35,8 @@ mod store;
 mod swarm;
 #[cfg(feature = "relay")]
 mod tail;
+#[cfg(all(feature = "kad", feature = "pubsub", feature = "rendezvous"))]
+mod topics;
 #[cfg(feature = "webrtc")]
 mod webrtc;
 

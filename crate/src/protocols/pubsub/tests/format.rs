@@ -237,10 +237,55 @@ fn integers_at_their_extremes_neither_panic_nor_wrap() {
         for item in items {
             router.receive(now, &peer(2), item);
         }
+        // Messages of the highest number, and of a number that is none.
+        for seqno in [&value.to_be_bytes()[..], &[0xff; 9], &[]] {
+            let mut message = Vec::new();
+            Writer(&mut message).bytes(1, peer(3).as_bytes()).bytes(3, seqno).bytes(4, b"news");
+            let mut rpc = Vec::new();
+            Writer(&mut rpc).bytes(2, &message);
+            let (items, excess) = all(&rpc).unwrap();
+            assert_eq!((items.len(), excess), (1, 0));
+            let signed = signed(3, value, "news", b"x");
+            for item in items.into_iter().chain([Item::Message(Arc::new(signed))]) {
+                router.receive(now, &peer(2), item);
+            }
+        }
         // The number of our next message comes after the highest.
         router.publish(now, "news", b"first").unwrap();
         assert!(router.backoffs.until(&"news".into(), &peer(2)).unwrap() > now);
         router.handle_timeout(Instant::from_micros(u64::MAX));
+    }
+}
+
+/// Numbers of fields, lengths and bools that no message has.
+#[test]
+fn lengths_and_numbers_of_fields_at_their_extremes_are_refused_or_passed_over() {
+    let varint = |value: u64| {
+        let mut bytes = Vec::new();
+        Writer(&mut bytes).number(1, value);
+        bytes[1..].to_vec()
+    };
+    for value in [127, u64::from(u32::MAX), u64::from(u32::MAX) + 1, u64::MAX >> 3, u64::MAX] {
+        for kind in 0..8 {
+            let key = varint((value << 3) | kind);
+            for body in [varint(value), vec![], vec![0xff; 10], vec![0; 8]] {
+                let field = [key.as_slice(), &body].concat();
+                // In the RPC, in each message of it, and in each of its control.
+                let _ = all(&field);
+                for within in 1..=6 {
+                    let mut rpc = Vec::new();
+                    Writer(&mut rpc).bytes(within.min(3), &field).message(3, |out| {
+                        out.bytes(within, &field);
+                    });
+                    let _ = all(&rpc);
+                }
+            }
+        }
+        for number in 1..=6 {
+            // A length beyond the end.
+            let field = [vec![(number << 3) | 2], varint(value)].concat();
+            assert!(all(&field).is_err());
+        }
     }
 }
 
