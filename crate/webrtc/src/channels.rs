@@ -89,6 +89,9 @@ pub(crate) struct Channels {
     opened: u32,
     /// Ids whose messages may be read, in turn.
     readable: VecDeque<u16>,
+    /// Ids whose messages the core wants later: SCTP keeps them, and its window, which
+    /// they fill, stops the remote.
+    stopped: BTreeSet<u16>,
     /// Ids that the remote has opened anew while it has not yet answered that we
     /// closed their former channels: nothing can be said on them before.
     held: BTreeSet<u16>,
@@ -147,6 +150,7 @@ impl Channels {
             next: if client { 2 } else { 1 },
             opened: 0,
             readable: VecDeque::new(),
+            stopped: BTreeSet::new(),
             held: BTreeSet::new(),
             parting: VecDeque::new(),
             busy: BTreeSet::new(),
@@ -275,6 +279,7 @@ impl Channels {
                     Some(Use::Begun) | None => {}
                 }
                 self.busy.remove(&id);
+                self.stopped.remove(&id);
                 self.held.remove(&id);
             }
             StreamEvent::ResetComplete { id } => {
@@ -322,6 +327,9 @@ impl Channels {
         while out.len() < enough {
             out.append(&mut self.records);
             let Some(id) = self.readable.pop_front() else { break };
+            if self.stopped.contains(&id) {
+                continue;
+            }
             let Some((_, association)) = &mut self.association else { break };
             let begun = self.channels.get(&id) == Some(&Use::Begun);
             let Ok(mut stream) = association.stream(id) else { continue };
@@ -452,8 +460,36 @@ impl Channels {
         }
     }
 
+    /// Leaves the messages of a channel to SCTP until it is released.
+    pub(crate) fn hold(&mut self, number: u32) {
+        self.stopped.extend(self.ids.get(&number));
+    }
+
+    pub(crate) fn release(&mut self, number: u32) {
+        if let Some(id) = self.ids.get(&number).copied() {
+            self.release_id(id);
+        }
+    }
+
+    /// Releases all.
+    pub(crate) fn release_all(&mut self) {
+        while let Some(id) = self.stopped.first().copied() {
+            self.release_id(id);
+        }
+    }
+
+    fn release_id(&mut self, id: u16) {
+        if self.stopped.remove(&id) {
+            self.readable.retain(|other| *other != id);
+            self.readable.push_back(id);
+            // The remote is to be told that there is room again.
+            self.unread = self.unread.max(RECEIVE_BYTES as usize);
+        }
+    }
+
     /// Closes a channel, after what was sent on it.
     pub(crate) fn close(&mut self, now: Instant, number: u32) {
+        self.release(number);
         let Some(id) = self.ids.remove(&number) else { return };
         if self.is_ours(id) || id == HANDSHAKE {
             self.reset(id);

@@ -17,6 +17,10 @@ pub const OPEN: u8 = 1;
 pub const CLOSE: u8 = 2;
 /// A ping of the core, or its answer.
 pub const PING: u8 = 3;
+/// The core wants no messages of a channel for now.
+pub const HOLD: u8 = 4;
+/// The core wants them again.
+pub const RELEASE: u8 = 5;
 
 /// Appends a record.
 pub(crate) fn write(out: &mut Vec<u8>, kind: u8, channel: u32, payload: &[u8]) {

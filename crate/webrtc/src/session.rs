@@ -309,6 +309,9 @@ impl Session {
     pub fn read(&mut self, now: Instant, out: &mut Vec<u8>, enough: usize) {
         out.append(&mut self.records);
         if let Some(channels) = &mut self.channels {
+            if self.end.is_some() {
+                channels.release_all();
+            }
             channels.read(now, out, enough);
         }
     }
@@ -329,6 +332,8 @@ impl Session {
             records::MESSAGE => channels.send(number, payload),
             records::OPEN => channels.open(number),
             records::CLOSE => channels.close(now, number),
+            records::HOLD => channels.hold(number),
+            records::RELEASE => channels.release(number),
             records::PING => {
                 if let Some(value) = payload.first_chunk() {
                     self.ice.ping(now, *value);

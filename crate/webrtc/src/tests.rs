@@ -8,7 +8,7 @@ use super::certificate::Certificate;
 use super::channels::Channels;
 use super::dtls::{Cipher, offers_chacha};
 use super::ice;
-use super::records::{self, CLOSE, MESSAGE, OPEN, PING, REMOTE};
+use super::records::{self, CLOSE, HOLD, MESSAGE, OPEN, PING, RELEASE, REMOTE};
 use super::session::{End, Identity, Session};
 use super::stun::Message;
 use super::ufrag::{Credentials, Version};
@@ -339,10 +339,43 @@ fn nothing_is_lost_where_datagrams_are() {
 
 #[test]
 fn a_slow_reader_holds_its_writer_up_and_loses_nothing() {
+    holds_up(|wire, reads| wire.reading[LISTENER] = reads);
+}
+
+#[test]
+fn a_channel_that_is_held_back_holds_its_writer_up_and_loses_nothing() {
+    holds_up(|wire, reads| {
+        assert!(wire.run(|wire| !wire.got[LISTENER].is_empty()));
+        wire.write(LISTENER, if reads { RELEASE } else { HOLD }, REMOTE, &[]);
+        // What is no message of the channel comes all the same.
+        wire.write(LISTENER, PING, 0, b"ping");
+        assert!(wire.run(|wire| wire.got[LISTENER].iter().any(|record| record.0 == PING)));
+        wire.got[LISTENER].retain(|record| record.0 != PING);
+    });
+}
+
+#[test]
+fn the_end_brings_what_was_held_back() {
+    let mut wire = Wire::open(Version::V2);
+    wire.write(DIALER, OPEN, 1, &[]);
+    assert!(wire.run(|wire| !wire.got[LISTENER].is_empty()));
+    wire.write(LISTENER, HOLD, REMOTE, &[]);
+    (0..10).for_each(|_| wire.write(DIALER, MESSAGE, 1, &[5; 16 * 1024]));
+    let now = wire.now;
+    wire.ends[DIALER].close(now);
+    assert!(wire.run(|wire| wire.ends[DIALER].end().is_some()));
+    assert_eq!(wire.got[LISTENER].len(), 1);
+    assert!(wire.run(|wire| wire.ends[LISTENER].end().is_some()));
+    wire.read(LISTENER);
+    assert_eq!(wire.bytes(LISTENER), 10 * 16 * 1024);
+}
+
+/// `reads` is told whether the listener reads what the dialer sends on its channel.
+fn holds_up(reads: impl Fn(&mut Wire, bool)) {
     const MESSAGES: usize = 400;
     let mut wire = Wire::open(Version::V2);
     wire.write(DIALER, OPEN, 1, &[]);
-    wire.reading[LISTENER] = false;
+    reads(&mut wire, false);
     let mut written = 0;
     let fill = |wire: &mut Wire, written: &mut usize| {
         while *written < MESSAGES && wire.ends[DIALER].has_room() {
@@ -362,8 +395,8 @@ fn a_slow_reader_holds_its_writer_up_and_loses_nothing() {
     assert!((100..140).contains(&written), "{written}");
 
     // It goes on as soon as there is room, not when SCTP tries again.
-    wire.reading[LISTENER] = true;
     let before = wire.now;
+    reads(&mut wire, true);
     while written < MESSAGES {
         wire.run(|_| true);
         fill(&mut wire, &mut written);
