@@ -55,6 +55,7 @@ impl Kademlia {
             deadline: now + self.config.query_timeout,
             addresses: Default::default(),
             dials: 0,
+            requests: 0,
             searched: false,
             storing: Default::default(),
             successes: 0,
@@ -149,6 +150,9 @@ impl Kademlia {
     ) {
         self.next += 1;
         let number = self.next;
+        if let Some(query) = query.and_then(|id| self.queries.get_mut(&id)) {
+            query.requests += 1;
+        }
         let last = now + self.config.request_timeout;
         let deadline = last.min(now + self.config.patience);
         let ask = Ask { query, peer, request, deadline, last: Some(last), stream: None };
@@ -224,8 +228,10 @@ impl Kademlia {
     /// A peer did not answer, or nonsense.
     pub(super) fn failed(&mut self, now: Instant, number: u64) {
         self.settle(number, |kad, ask| {
-            // Who takes part no more has no place.
-            if let Some(next) = kad.table.remove(now, &ask.peer) {
+            // Who takes part no more has no place; but if we reach nobody, it is us.
+            if !kad.connected.is_empty()
+                && let Some(next) = kad.table.remove(now, &ask.peer)
+            {
                 kad.probe(now, next);
             }
             if !kad.table.contains(&ask.peer) && !kad.connected.contains_key(&ask.peer) {

@@ -66,6 +66,8 @@ pub struct Summary {
     pub successes: usize,
     /// Peers that were asked.
     pub asked: usize,
+    /// Requests that were begun, those to keep something among them.
+    pub requests: usize,
     /// Peers that have answered.
     pub answered: usize,
     /// The longest chain of referrals.
@@ -84,6 +86,8 @@ pub(super) struct Query {
     pub(super) addresses: LongMap<PeerId, Vec<crate::Multiaddr>>,
     /// Peers that were dialed for it.
     pub(super) dials: usize,
+    /// Requests that were begun.
+    pub(super) requests: usize,
     /// The nearest are known.
     pub(super) searched: bool,
     /// Who is to keep something, until it answers.
@@ -164,6 +168,7 @@ impl Query {
             closest: self.lookup.closest(),
             successes: self.successes,
             asked: self.lookup.asked(),
+            requests: self.requests,
             answered: self.lookup.answers(),
             hops: self.lookup.hops(),
             timed_out,

@@ -1,7 +1,9 @@
 //! The parts of Kademlia, each for itself and against a model.
 
+mod asking;
 mod behind;
 mod keeping;
+mod limits;
 mod lookup;
 mod message;
 mod server;

@@ -63,6 +63,12 @@ impl Server {
         self.kad.handle(now, &self.local, input);
     }
 
+    /// Who is at the other end of a connection says that it is a server too.
+    pub(super) fn identified(&mut self, connection: u64) {
+        let address = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
+        self.kad.identified(NOW, ConnectionId(connection), (&[NAME.into()], &[address]));
+    }
+
     /// A request on a stream of a connection.
     pub(super) fn ask(&mut self, connection: u64, stream: u64, request: &Request) {
         self.send(NOW, connection, stream, request.to_bytes());
