@@ -30,4 +30,5 @@ export async function servePubsub() {
   await peer.close()
 }
 
-export const benchPubsub = ({ count, messages }) => gossip(makePeer, Number(count), Number(messages))
+export const benchPubsub = ({ count, messages, window }) =>
+  gossip(makePeer, { count: Number(count), messages: Number(messages), window: Number(window) })

@@ -18,6 +18,7 @@ export async function main(makePeer, asked = {}) {
       download: { type: 'string', default: '0' },
       count: { type: 'string', default: '100' },
       messages: { type: 'string', default: '100' },
+      window: { type: 'string', default: '16' },
       through: { type: 'string' },
       // The only one to speak, of publish and subscribe.
       protocol: { type: 'string' },

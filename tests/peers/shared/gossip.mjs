@@ -2,8 +2,6 @@
 const TOPIC = 'bench'
 /** Bytes of a message. */
 const LENGTH = 1024
-/** Messages under way at a time. */
-const WINDOW = 16
 /** Earlier peers that each dials. */
 const DIALS = 5
 /** Messages in a row that all have to hear before the clock starts: there is a mesh then. */
@@ -14,9 +12,9 @@ const WARM_UP_MS = 1000
 
 /**
  * `make()` makes a peer that listens: `{ address, connect(address), subscribe(topic, heard),
- * publish(topic, data), close() }`.
+ * publish(topic, data), close() }`; `window` messages are under way at a time.
  */
-export async function gossip(make, count, messages) {
+export async function gossip(make, { count, messages, window }) {
   const under = new Map()
   const heard = (data) => {
     const one = under.get(number(data))
@@ -48,13 +46,13 @@ export async function gossip(make, count, messages) {
   }
   const cpu = process.cpuUsage()
   const began = performance.now()
-  const window = []
+  const underWay = []
   let lost = 0
   for (let sent = 0; sent < messages; sent++) {
-    if (window.length === WINDOW && !(await window.shift())) lost++
-    window.push(publish(PATIENCE_MS))
+    if (underWay.length === window && !(await underWay.shift())) lost++
+    underWay.push(publish(PATIENCE_MS))
   }
-  for (const one of window) if (!(await one)) lost++
+  for (const one of underWay) if (!(await one)) lost++
   const seconds = (performance.now() - began) / 1000
   const { user, system } = process.cpuUsage(cpu)
   const deliveries = messages * (count - 1)

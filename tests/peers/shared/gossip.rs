@@ -12,8 +12,6 @@ use crate::process::cpu_seconds;
 pub(crate) const TOPIC: &str = "bench";
 /// Bytes of a message.
 const LENGTH: usize = 1024;
-/// Messages under way at a time.
-const WINDOW: usize = 16;
 /// Earlier peers that each dials.
 const DIALS: usize = 5;
 /// Messages in a row that all have to hear before the clock starts: there is a mesh then.
@@ -76,14 +74,15 @@ impl Deliveries {
         tokio::time::timeout(PATIENCE, self.over[number].acquire()).await.is_ok()
     }
 
-    /// Publishes by turns at the peers, and prints how long that took and what it cost.
+    /// Publishes by turns at the peers, with `window` messages under way at a time, and
+    /// prints how long that took and what it cost.
     ///
     /// # Errors
     /// There is no mesh after a hundred times what it takes, or it cannot be published.
     pub(crate) async fn measure<E>(
         &self,
         peers: usize,
-        messages: usize,
+        (messages, window): (usize, usize),
         mut publish: impl AsyncFnMut(usize, Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E>
     where
@@ -103,12 +102,12 @@ impl Deliveries {
         let (cpu, began) = (cpu_seconds(), Instant::now());
         let mut lost = 0;
         for number in next..next + messages {
-            if number >= next + WINDOW {
-                lost += usize::from(!self.is_over(number - WINDOW).await);
+            if number >= next + window {
+                lost += usize::from(!self.is_over(number - window).await);
             }
             publish(number % peers, message(number)).await?;
         }
-        for number in next + messages.saturating_sub(WINDOW)..next + messages {
+        for number in next + messages.saturating_sub(window)..next + messages {
             lost += usize::from(!self.is_over(number).await);
         }
         let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds() - cpu);

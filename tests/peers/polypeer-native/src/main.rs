@@ -68,7 +68,8 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             Ok(true)
         }
         [command, ..] if command == "pubsub-bench" => {
-            pubsub::bench(count()?, usize::try_from(number("--messages")?)?).await?;
+            let window = option("--window").unwrap_or("16").parse()?;
+            pubsub::bench(count()?, usize::try_from(number("--messages")?)?, window).await?;
             Ok(true)
         }
         [command, ..] if command == "listen" && option("--through").is_some() => {

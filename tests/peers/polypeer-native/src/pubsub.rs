@@ -94,7 +94,7 @@ async fn carry_out(
 }
 
 /// Many peers in this process: how many messages a second they hear, and what one costs.
-pub(crate) async fn bench(peers: usize, messages: usize) -> Outcome<()> {
+pub(crate) async fn bench(peers: usize, messages: usize, window: usize) -> Outcome<()> {
     let deliveries = Arc::new(Deliveries::new(peers, messages));
     let mut nodes = Vec::new();
     let mut addresses: Vec<Multiaddr> = Vec::new();
@@ -118,5 +118,5 @@ pub(crate) async fn bench(peers: usize, messages: usize) -> Outcome<()> {
         nodes[peer].pubsub().publish(gossip::TOPIC, &data).await?;
         Ok(())
     };
-    deliveries.measure(peers, messages, publish).await
+    deliveries.measure(peers, (messages, window), publish).await
 }

@@ -149,7 +149,7 @@ impl Peer {
 }
 
 /// Many peers in this process: how many messages a second they hear, and what one costs.
-pub async fn bench(peers: usize, messages: usize) -> Outcome<()> {
+pub async fn bench(peers: usize, messages: usize, window: usize) -> Outcome<()> {
     let deliveries = Arc::new(Deliveries::new(peers, messages));
     let mut publishers = Vec::new();
     let mut addresses: Vec<Multiaddr> = Vec::new();
@@ -187,5 +187,5 @@ pub async fn bench(peers: usize, messages: usize) -> Outcome<()> {
         publishers[peer].send(data).map_err(|_| "a peer has ended")?;
         Ok(())
     };
-    deliveries.measure(peers, messages, publish).await
+    deliveries.measure(peers, (messages, window), publish).await
 }
