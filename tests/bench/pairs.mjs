@@ -1,7 +1,10 @@
 // Who is measured beside whom, over what, and how much of it.
 const MiB = 1 << 20
 
-/** `ours` and `theirs` are names of ../lib/peers.mjs, or of ../lib/browser.mjs for a page. */
+/**
+ * One that is `large` is measured only if asked for. `ours` and `theirs` are names of
+ * ../lib/peers.mjs, or of ../lib/browser.mjs for a page.
+ */
 export const pairs = [
   {
     name: 'native TCP',
@@ -38,6 +41,17 @@ export const pairs = [
     bytes: 512 * MiB,
     trials: ['upload', 'download', 'places'],
   },
+  ...[100, 1000].map((peersInMemory) => ({
+    name: `DHT of ${peersInMemory.toLocaleString('en')} peers in the memory of a process`,
+    ours: 'polypeer-native',
+    theirs: 'rust',
+    peer: 'rust-libp2p',
+    transport: 'tcp',
+    peersInMemory,
+    // Minutes and gigabytes.
+    large: peersInMemory > 100,
+    trials: ['dht'],
+  })),
   {
     name: 'Node TCP',
     ours: 'polypeer-node',
@@ -105,6 +119,19 @@ export const figures = {
   gossip100: { name: 'messages heard by 100 peers in one process', unit: '1/s', more: true },
   delivery20: { name: 'CPU of a delivery, 20 peers', unit: 'µs' },
   delivery100: { name: 'CPU of a delivery, 100 peers', unit: 'µs' },
+  join: { name: 'CPU of a peer that joins', unit: 'ms' },
+  memory: { name: 'memory of a peer', unit: 'KiB' },
+  closest: { name: 'until the 20 nearest are known', unit: 'ms' },
+  closestRequests: { name: 'requests for the 20 nearest', unit: '' },
+  closestCpu: { name: 'CPU for the 20 nearest', unit: 'ms' },
+  closestFound: { name: 'found of the 20 nearest', unit: '%', more: true },
+  put: { name: 'until a value is kept by the 20 nearest', unit: 'ms' },
+  putRequests: { name: 'requests to have a value kept', unit: '' },
+  putCpu: { name: 'CPU to have a value kept', unit: 'ms' },
+  get: { name: 'until a value is found', unit: 'ms' },
+  getRequests: { name: 'requests for a value', unit: '' },
+  getCpu: { name: 'CPU for a value', unit: 'ms' },
+  getFound: { name: 'values found', unit: '%', more: true },
   first: { name: 'from dial to the first byte and back', unit: 'ms' },
   load: { name: 'from page load to connected', unit: 'ms' },
 }

@@ -7,12 +7,13 @@ import { trials } from './trials.mjs'
 /** A figure is the best of this many runs: what else the machine does can only make it worse. */
 const runs = 5
 
-/** The report; `only` limits it to the rows whose name contains it. */
-export async function bench({ only = '', quick = false, progress = () => {} } = {}) {
+/** The report; `only` limits it to the rows whose name contains it, `large` adds networks of thousands. */
+export async function bench({ only = '', quick = false, large = false, progress = () => {} } = {}) {
   const wanted = (pair, figure) => rowName(pair, figure).toLowerCase().includes(only.toLowerCase())
   const rows = []
   const failures = []
   for (const pair of pairs) {
+    if (pair.large && !large) continue
     const chosen = pair.trials.filter((name) => trials[name].yields.some((figure) => wanted(pair, figure)))
     if (chosen.length === 0) continue
     const sides = await startSides(pair)

@@ -85,6 +85,23 @@ export const trials = {
     yields: ['gossip100', 'delivery100'],
     run: (context) => gossip(context, 100, context.pair.gossip.large),
   },
+  dht: {
+    yields: ['join', 'memory', ...['closest', 'put', 'get'].flatMap(ofQuery), 'closestFound', 'getFound'],
+    // Hundreds of queries already, and rust-libp2p's peers take minutes to find each other.
+    once: true,
+    async run({ side, pair }) {
+      const count = pair.peersInMemory
+      const report = await ask(side.listenerName, 'dht-bench', undefined, { count })
+      const measured = { join: (report.buildCpu * 1000) / count, memory: (report.mib * 1024) / count }
+      for (const query of ['closest', 'put', 'get']) {
+        const { medianMs, requests, cpuMs, found } = report[query]
+        const [time, asked, cpu] = ofQuery(query)
+        Object.assign(measured, { [time]: medianMs, [asked]: requests, [cpu]: cpuMs })
+        if (query !== 'put') measured[`${query}Found`] = found * 100
+      }
+      return measured
+    },
+  },
   first: {
     yields: ['first'],
     async run({ side }) {
@@ -96,6 +113,11 @@ export const trials = {
     yields: ['load'],
     run: async ({ side }) => ({ load: await side.load() }),
   },
+}
+
+/** The figures of a kind of query: time, requests, CPU. */
+function ofQuery(name) {
+  return [name, `${name}Requests`, `${name}Cpu`]
 }
 
 /** Messages of 1 KiB that are under way at a time, unless some are lost at that. */

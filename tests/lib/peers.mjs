@@ -118,6 +118,9 @@ async function asked(name, ...args) {
 export const joinPubsub = (name, protocol) =>
   asked(name, 'pubsub', ...(protocol === undefined ? [] : ['--protocol', protocol]))
 
+/** Starts a peer that looks for its neighbours on this machine, at a UDP port. */
+export const joinMdns = (name, port) => asked(name, 'mdns', '--port', String(port))
+
 /** Starts a peer in a DHT. */
 export const joinDht = (name) => asked(name, 'dht')
 

@@ -5,6 +5,7 @@ import { webRTCDirect } from '@libp2p/webrtc'
 import { main } from '../shared/cli.mjs'
 import { makePeer } from './adapter.mjs'
 import { serveDht } from './dht.mjs'
+import { serveMdns } from './mdns.mjs'
 import { benchPubsub, servePubsub } from './pubsub.mjs'
 
 const unlimited = { reservations: { applyDefaultLimit: false } }
@@ -16,7 +17,7 @@ await main(
       transports: [tcp(), webRTCDirect({ rtcConfiguration: { iceServers: [] } }), circuitRelayTransport()],
       services: relay ? { relay: circuitRelayServer(unlimited) } : {},
     }),
-  { dht: serveDht, pubsub: servePubsub, 'pubsub-bench': benchPubsub },
+  { dht: serveDht, mdns: serveMdns, pubsub: servePubsub, 'pubsub-bench': benchPubsub },
 )
 // Its WebRTC, a native addon, keeps a process alive after the last connection.
 process.exit()

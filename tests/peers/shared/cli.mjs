@@ -24,6 +24,8 @@ export async function main(makePeer, asked = {}) {
       protocol: { type: 'string' },
       // Of AutoNAT: both are served.
       version: { type: 'string' },
+      // That mDNS is spoken at.
+      port: { type: 'string', default: '5353' },
       // That of a DHT.
       name: { type: 'string', default: '/test/kad/1.0.0' },
     },

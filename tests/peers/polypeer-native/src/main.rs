@@ -8,6 +8,9 @@ mod dial;
 mod flood;
 #[path = "../../shared/gossip.rs"]
 mod gossip;
+#[path = "../../shared/lookups.rs"]
+mod lookups;
+mod mdns;
 mod plain;
 #[path = "../../shared/process.rs"]
 mod process;
@@ -101,6 +104,10 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
         }
         [command, ..] if command == "dht-bench" => {
             dht_bench::run(count()?).await?;
+            Ok(true)
+        }
+        [command, ..] if command == "mdns" => {
+            mdns::serve(u16::try_from(number("--port")?)?).await?;
             Ok(true)
         }
         [command, relay, ..] if command == "punch" => {

@@ -1,12 +1,14 @@
-//! The commands `dht`, in a DHT as the input says, and `dht-bench`.
+//! The command `dht`: in a DHT, as the input says.
 
-use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures::StreamExt;
-use libp2p::kad::{self, GetProvidersOk, GetRecordOk, QueryId, QueryResult, Quorum, Record};
+use libp2p::identity::Keypair;
+use libp2p::kad::{
+    self, GetProvidersOk, GetRecordOk, QueryId, QueryResult, QueryStats, Quorum, Record,
+};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent, dial_opts::DialOpts};
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, noise, ping, tcp, yamux,
@@ -15,7 +17,6 @@ use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 
 use crate::Outcome;
-use crate::process::{cpu_seconds, memory_mib};
 
 /// The DHT's name unless told otherwise.
 pub const NAME: &str = "/test/kad/1.0.0";
@@ -26,14 +27,19 @@ type Kad = kad::Behaviour<kad::store::MemoryStore>;
 pub struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
-    kad: Kad,
+    pub kad: Kad,
 }
 
-fn kademlia(peer: PeerId, name: &str) -> Outcome<Kad> {
+/// A server of the DHT of this name, which takes in what others say of themselves.
+pub fn behaviour(key: &Keypair, name: &str) -> Outcome<Behaviour> {
+    let peer = key.public().to_peer_id();
     let config = kad::Config::new(StreamProtocol::try_from_owned(name.to_owned())?);
     let mut kad = Kad::with_config(peer, kad::store::MemoryStore::new(peer), config);
     kad.set_mode(Some(kad::Mode::Server));
-    Ok(kad)
+    let identify = identify::Config::new("/ipfs/0.1.0".into(), key.public())
+        .with_agent_version("test-peer-rust/1.0.0".into());
+    let identify = identify::Behaviour::new(identify);
+    Ok(Behaviour { identify, ping: ping::Behaviour::default(), kad })
 }
 
 /// Serves, and carries out what the input asks for, until it ends.
@@ -41,16 +47,7 @@ pub async fn serve(name: &str) -> Outcome<()> {
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
-        .with_behaviour(|key| {
-            let peer = key.public().to_peer_id();
-            let identify = identify::Config::new("/ipfs/0.1.0".into(), key.public())
-                .with_agent_version("test-peer-rust/1.0.0".into());
-            Ok(Behaviour {
-                identify: identify::Behaviour::new(identify),
-                ping: ping::Behaviour::default(),
-                kad: kademlia(peer, name)?,
-            })
-        })?
+        .with_behaviour(|key| behaviour(key, name))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(3600)))
         .build();
     swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse()?)?;
@@ -79,11 +76,16 @@ pub async fn serve(name: &str) -> Outcome<()> {
     }
 }
 
-/// Takes in what others say of themselves; the result of a query, and whether it is the last.
-fn hear(
-    swarm: &mut Swarm<Behaviour>,
-    event: SwarmEvent<BehaviourEvent>,
-) -> Option<(QueryId, QueryResult, bool)> {
+/// A result of a query.
+pub struct Progress {
+    pub id: QueryId,
+    pub result: QueryResult,
+    pub stats: QueryStats,
+    pub last: bool,
+}
+
+/// Takes in what others say of themselves; tells of queries.
+pub fn hear(swarm: &mut Swarm<Behaviour>, event: SwarmEvent<BehaviourEvent>) -> Option<Progress> {
     match event {
         SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
             peer_id,
@@ -98,9 +100,9 @@ fn hear(
         SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
             id,
             result,
+            stats,
             step,
-            ..
-        })) => Some((id, result, step.last)),
+        })) => Some(Progress { id, result, stats, last: step.last }),
         _ => None,
     }
 }
@@ -109,7 +111,7 @@ async fn results(swarm: &mut Swarm<Behaviour>, query: QueryId) -> Vec<QueryResul
     let mut all = Vec::new();
     loop {
         let event = swarm.select_next_some().await;
-        if let Some((id, result, last)) = hear(swarm, event)
+        if let Some(Progress { id, result, last, .. }) = hear(swarm, event)
             && id == query
         {
             all.push(result);
@@ -215,137 +217,4 @@ async fn closest(swarm: &mut Swarm<Behaviour>, query: QueryId) -> Vec<(PeerId, V
         }
     }
     all
-}
-
-/// Peers in memory, all in this process: what queries take, as one line.
-pub async fn bench(count: usize) -> Outcome<()> {
-    let build = Instant::now();
-    let cpu = cpu_seconds();
-    let mut peers = Vec::new();
-    for at in 0..count {
-        peers.push(in_memory(at as u64 + 1)?);
-    }
-    let mut ids = Vec::new();
-    for (at, swarm) in peers.iter().enumerate() {
-        let address: Multiaddr = format!("/memory/{}", at + 1).parse()?;
-        ids.push((*swarm.local_peer_id(), address));
-    }
-    // All but the first run on tasks; what is measured is asked of the first.
-    let mut asks = Vec::new();
-    for (at, mut swarm) in peers.into_iter().enumerate() {
-        let (sender, receiver) =
-            tokio::sync::mpsc::channel::<(Ask, tokio::sync::oneshot::Sender<Told>)>(1);
-        asks.push(sender);
-        let known = ids[at / 2].clone();
-        tokio::spawn(async move {
-            if at > 0 {
-                swarm.behaviour_mut().add_address(&known.0, known.1);
-            }
-            answer_bench(swarm, receiver).await;
-        });
-    }
-    let ask = async |at: usize, ask: Ask| -> Outcome<Told> {
-        let (reply, told) = tokio::sync::oneshot::channel();
-        asks[at].send((ask, reply)).await.map_err(|_| "a peer has ended")?;
-        Ok(told.await?)
-    };
-    for at in 1..count {
-        ask(at, Ask::Bootstrap).await?;
-    }
-    let (build, build_cpu) = (build.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-    let mut report = json!({ "peers": count, "build": build, "buildCpu": build_cpu });
-    for (name, total) in [("closest", 250), ("put", 100), ("get", 100)] {
-        let (mut times, mut requests, mut short) = (Vec::new(), 0, 0);
-        let cpu = cpu_seconds();
-        for number in 0..total {
-            let key = format!("/test/{number}").into_bytes();
-            let one = match name {
-                "closest" => Ask::Closest(key),
-                "put" => Ask::Put(key),
-                _ => Ask::Get(key),
-            };
-            let began = Instant::now();
-            let told = ask((number * 7 + name.len()) % count, one).await?;
-            times.push(began.elapsed().as_secs_f64() * 1000.0);
-            requests += told.requests;
-            short += usize::from(told.found < 20);
-        }
-        times.sort_by(f64::total_cmp);
-        let cpu = (cpu_seconds() - cpu) * 1000.0 / total as f64;
-        report[name] = json!({
-            "medianMs": times[total / 2], "cpuMs": cpu,
-            "requests": f64::from(requests) / total as f64, "short": short,
-        });
-    }
-    report["mib"] = memory_mib().into();
-    println!("{report}");
-    Ok(())
-}
-
-enum Ask {
-    Bootstrap,
-    Closest(Vec<u8>),
-    Put(Vec<u8>),
-    Get(Vec<u8>),
-}
-
-struct Told {
-    requests: u32,
-    /// The closest peers, or 20.
-    found: usize,
-}
-
-fn in_memory(port: u64) -> Outcome<Swarm<Kad>> {
-    use libp2p::core::{Transport, transport::MemoryTransport, upgrade::Version};
-    let keypair = libp2p::identity::Keypair::generate_ed25519();
-    let peer = keypair.public().to_peer_id();
-    let transport = MemoryTransport::default()
-        .upgrade(Version::V1)
-        .authenticate(noise::Config::new(&keypair)?)
-        .multiplex(yamux::Config::default())
-        .boxed();
-    let config = libp2p::swarm::Config::with_tokio_executor()
-        .with_idle_connection_timeout(Duration::from_secs(3600));
-    let mut swarm = Swarm::new(transport, kademlia(peer, NAME)?, peer, config);
-    let address: Multiaddr = format!("/memory/{port}").parse()?;
-    swarm.listen_on(address.clone())?;
-    swarm.add_external_address(address);
-    Ok(swarm)
-}
-
-async fn answer_bench(
-    mut swarm: Swarm<Kad>,
-    mut asks: tokio::sync::mpsc::Receiver<(Ask, tokio::sync::oneshot::Sender<Told>)>,
-) {
-    let mut waiting: Option<(QueryId, tokio::sync::oneshot::Sender<Told>)> = None;
-    loop {
-        tokio::select! {
-            event = swarm.select_next_some() => {
-                let SwarmEvent::Behaviour(kad::Event::OutboundQueryProgressed { id, result, stats, step }) = event
-                else { continue };
-                let found = match result {
-                    QueryResult::GetClosestPeers(Ok(found)) => found.peers.len(),
-                    QueryResult::GetClosestPeers(Err(_)) => 0,
-                    _ => NonZeroUsize::MAX.get(),
-                };
-                if step.last && let Some((_, reply)) = waiting.take_if(|(query, _)| *query == id) {
-                    // Whoever asked waits for it.
-                    let _ = reply.send(Told { requests: stats.num_requests(), found });
-                }
-            }
-            ask = asks.recv() => {
-                let Some((ask, reply)) = ask else { return };
-                let kad = swarm.behaviour_mut();
-                let query = match ask {
-                    Ask::Bootstrap => kad.bootstrap().ok(),
-                    Ask::Closest(key) => Some(kad.get_closest_peers(key)),
-                    Ask::Put(key) => {
-                        kad.put_record(Record::new(key, b"1:value".to_vec()), Quorum::One).ok()
-                    }
-                    Ask::Get(key) => Some(kad.get_record(key.into())),
-                };
-                waiting = query.map(|query| (query, reply));
-            }
-        }
-    }
 }

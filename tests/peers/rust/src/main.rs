@@ -3,10 +3,13 @@
 mod autonat;
 mod bench;
 mod dht;
+mod dht_bench;
 mod dial;
 #[path = "../../shared/gossip.rs"]
 mod gossip;
 mod host;
+#[path = "../../shared/lookups.rs"]
+mod lookups;
 #[path = "../../shared/process.rs"]
 mod process;
 mod pubsub;
@@ -80,7 +83,7 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             Ok(true)
         }
         [command, ..] if command == "dht-bench" => {
-            dht::bench(count()?).await?;
+            dht_bench::run(count()?).await?;
             Ok(true)
         }
         [command, relay, ..] if command == "punch" => {
