@@ -1,12 +1,15 @@
 //! Ed25519 (RFC 8032).
 
-use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
+#[cfg(feature = "tables")]
+use ed25519_dalek::Verifier;
+use ed25519_dalek::{Signature, SignatureError, Signer, SigningKey, VerifyingKey};
 
 use super::message::{DecodeError, KeyType};
 use super::public_key::VerifyError;
 
 /// The points of small order, of which there are eight, by what they have in common with
 /// their negatives: the encoded y, without the sign of x. The tests compute with them.
+#[cfg(feature = "tables")]
 const SMALL_ORDER: [[u8; 32]; 5] = [
     [0; 32],
     encoded(0x01, 0x00, 0x00),
@@ -23,6 +26,7 @@ const SMALL_ORDER: [[u8; 32]; 5] = [
     encoded(0xec, 0xff, 0x7f),
 ];
 
+#[cfg(feature = "tables")]
 const fn encoded(first: u8, between: u8, last: u8) -> [u8; 32] {
     let mut bytes = [between; 32];
     (bytes[0], bytes[31]) = (first, last);
@@ -31,19 +35,36 @@ const fn encoded(first: u8, between: u8, last: u8) -> [u8; 32] {
 
 /// Strict verification: keys and commitments of small order, with which anybody
 /// could sign anything, are refused. No honest signer makes any.
-///
-/// What `verify_strict` does, without its square root of the commitment: a commitment is
-/// compared by its bytes in the end, and of small order are few.
 pub(super) fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
     let bad_key = VerifyError::BadKey(KeyType::Ed25519);
     let key = VerifyingKey::try_from(key).map_err(|_| bad_key)?;
     let signature = Signature::from_slice(signature).map_err(|_| VerifyError::Invalid)?;
+    verify_strict(&key, message, &signature).map_err(|_| VerifyError::Invalid)
+}
+
+#[cfg(not(feature = "tables"))]
+fn verify_strict(
+    key: &VerifyingKey,
+    message: &[u8],
+    signature: &Signature,
+) -> Result<(), SignatureError> {
+    key.verify_strict(message, signature)
+}
+
+/// The same without a square root of the commitment: that is compared by its bytes in the
+/// end, and of small order are few.
+#[cfg(feature = "tables")]
+fn verify_strict(
+    key: &VerifyingKey,
+    message: &[u8],
+    signature: &Signature,
+) -> Result<(), SignatureError> {
     let mut commitment = *signature.r_bytes();
     commitment[31] &= 0x7f;
     if key.is_weak() || SMALL_ORDER.contains(&commitment) {
-        return Err(VerifyError::Invalid);
+        return Err(SignatureError::new());
     }
-    key.verify(message, &signature).map_err(|_| VerifyError::Invalid)
+    key.verify(message, signature)
 }
 
 pub(super) fn sign(key: &SigningKey, message: &[u8]) -> Vec<u8> {
@@ -66,7 +87,7 @@ pub(super) fn decode_private(data: &[u8]) -> Result<SigningKey, DecodeError> {
     Ok(key)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tables"))]
 mod tests {
     use curve25519_dalek::Scalar;
     use sha2::{Digest, Sha512};

@@ -186,9 +186,16 @@ impl PartialOrd for PeerId {
 }
 
 impl Ord for PeerId {
+    /// That of the bytes.
+    #[cfg(target_arch = "wasm32")]
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        // That of the bytes, of which those behind the end are zero; by words, since ids
-        // are the keys of many tables.
+        self.as_bytes().cmp(other.as_bytes())
+    }
+
+    /// That of the bytes, of which those behind the end are zero; by words, since ids
+    /// are the keys of many tables.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
         let pairs = self.bytes.as_chunks::<8>().0.iter().zip(other.bytes.as_chunks::<8>().0);
         pairs
             .map(|(one, other)| u64::from_be_bytes(*one).cmp(&u64::from_be_bytes(*other)))
