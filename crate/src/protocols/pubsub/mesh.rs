@@ -248,8 +248,11 @@ impl Router {
         let suits = |router: &Self, peer: &PeerId| {
             router.scores.serves(peer, topic) && router.may_graft(now, topic, peer)
         };
+        let mut room = size.wanted.saturating_sub(state.mesh.len());
         for peer in self.choose(topic, missing, suits) {
-            if let Some(idle) = idle.next() {
+            if room > 0 {
+                room -= 1;
+            } else if let Some(idle) = idle.next() {
                 self.prune(now, topic, idle, false);
             }
             self.graft(now, topic, peer);

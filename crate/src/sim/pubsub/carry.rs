@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::protocols::pubsub::wire::Item;
-use crate::protocols::pubsub::{Out, Router, Version};
+use crate::protocols::pubsub::{Out, Version};
 use crate::time::Instant;
 
 use super::{Network, TOPIC};
@@ -105,9 +105,10 @@ impl Network {
     pub(super) fn introduce(&mut self, from: usize, to: usize) {
         let now = self.now;
         let way = self.under_way(from, to);
-        self.hosts[from].links.insert(to, now);
-        self.hosts[to].links.insert(from, now);
         let (there, back) = (now + way * 5, now + way * 6);
+        self.hosts[from].links.insert(to, now);
+        // What is said at once comes when the other can hear it.
+        self.hosts[to].links.insert(from, back);
         self.schedule(there, Happening::Met { host: to, other: from, outbound: false });
         self.schedule(back, Happening::Met { host: from, other: to, outbound: true });
     }
@@ -200,7 +201,7 @@ impl Network {
 
     /// Carries out what a router wants.
     pub(super) fn settle(&mut self, index: usize) {
-        while let Some(out) = self.hosts[index].router.as_mut().and_then(Router::poll) {
+        while let Some(out) = self.hosts[index].router.as_mut().and_then(|router| router.poll()) {
             let (peer, item) = match out {
                 Out::Send(peer, item) => (peer, item),
                 Out::Message(peer, _, message) => (peer, Item::Message(message)),
@@ -215,7 +216,7 @@ impl Network {
             }
         }
         let host = &mut self.hosts[index];
-        if let Some(at) = host.router.as_ref().and_then(Router::poll_timeout)
+        if let Some(at) = host.router.as_ref().and_then(|router| router.poll_timeout())
             && host.alive
             && host.timer.is_none_or(|known| at < known)
         {

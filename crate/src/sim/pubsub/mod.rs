@@ -51,7 +51,7 @@ const BAD: u8 = 0xff;
 struct Host {
     id: PeerId,
     /// Those who are hostile have none.
-    router: Option<Router>,
+    router: Option<Box<Router>>,
     role: Role,
     region: usize,
     /// To whom, and when what was last said to them arrives.
@@ -138,7 +138,7 @@ impl Network {
         let index = self.hosts.len();
         let keypair = Keypair::ed25519_from_seed(self.rng.array());
         let (id, region) = (keypair.peer_id(), self.rng.below(carry::REGIONS as u64) as usize);
-        let router = (role == Role::Honest).then(|| self.router(keypair));
+        let router = (role == Role::Honest).then(|| Box::new(self.router(keypair)));
         self.by_id.insert(id, index);
         self.hosts.push(Host {
             id,
@@ -233,7 +233,7 @@ impl Network {
         let now = self.now;
         let host = &mut self.hosts[index];
         self.by_id.remove(&host.id);
-        (host.id, host.router, host.alive) = (keypair.peer_id(), Some(router), true);
+        (host.id, host.router, host.alive) = (keypair.peer_id(), Some(Box::new(router)), true);
         host.sessions.push((now, None));
         self.by_id.insert(host.id, index);
         self.meet(index, links);
@@ -306,7 +306,7 @@ impl Network {
 
     /// An honest peer's router, to ask it things.
     pub fn router_of(&self, index: usize) -> Option<&Router> {
-        self.hosts[index].router.as_ref()
+        self.hosts[index].router.as_deref()
     }
 
     /// What part of a peer's mesh is hostile, and how large the mesh is.
