@@ -10,6 +10,7 @@ use polypeer::muxer::yamux::{Config, Role as Side, Yamux};
 use polypeer::negotiate::Dialer;
 use polypeer::protocols::autonat;
 use polypeer::protocols::autonat::message::{DialStatus, Message, ResponseStatus};
+use polypeer::protocols::kad::{Answer, Contact, Link, Record, Request};
 use polypeer::protocols::rendezvous::{self, Register, Status};
 use polypeer::records::{Content, Lifetime, Namespace};
 use polypeer::security::Role;
@@ -132,6 +133,29 @@ fn autonat(addresses: &[Multiaddr]) -> Vec<Vec<u8>> {
     second.iter().map(Message::encode).chain(first).collect()
 }
 
+/// What is asked of a DHT, and what is answered.
+fn kad(addresses: &[Multiaddr]) -> Vec<Vec<u8>> {
+    let key = b"/any/key".to_vec();
+    let contact = |number| Contact {
+        peer: keypair(number).peer_id(),
+        addresses: addresses[..2].to_vec(),
+        link: Link::Connected,
+    };
+    let received = String::from("2026-01-01T00:00:00Z");
+    let record = Record { key: key.clone(), value: b"value".to_vec(), received };
+    let requests = [
+        Request::FindNode { key: key.clone() },
+        Request::GetValue { key: key.clone() },
+        Request::PutValue { record: record.clone() },
+        Request::GetProviders { key: key.clone() },
+        Request::AddProvider { key, providers: vec![contact(2)] },
+    ];
+    let answer =
+        Answer { record: Some(record), closer: vec![contact(3)], providers: vec![contact(4)] };
+    let asked = requests.iter().map(Request::to_bytes);
+    asked.chain(requests.iter().map(|request| request.answer(answer.clone()))).collect()
+}
+
 /// Each kind of message, with a record that is good.
 fn rendezvous(record: &PeerRecord) -> Vec<Vec<u8>> {
     let namespace = String::from("chat");
@@ -189,6 +213,7 @@ fn main() {
 
     write("autonat", &autonat(&addresses));
     write("ipns", &ipns());
+    write("kad", &kad(&addresses));
     write("mdns", &mdns(&addresses));
     write("varint", &[vec![0], vec![0x80, 1], vec![0xff; 9]]);
     let answers = lines(&["/a"]).len() - 4;
