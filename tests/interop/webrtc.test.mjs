@@ -44,6 +44,8 @@ for (const relay of ['polypeer-native', 'js-node', 'go']) {
 
 const servers = {
   go: ['polypeer'],
+  // Messages of js-libp2p are too long for it.
+  rust: ['polypeer'],
   'polypeer-native': ['polypeer', 'js'],
   'polypeer-node': ['polypeer', 'js'],
   // It knows version 1 alone.
@@ -69,6 +71,20 @@ for (const [server, dialers] of Object.entries(servers)) {
     })
   }
 }
+
+test('a page that reads slowly what js-node sends without windows is told so', {
+  timeout: 180_000,
+}, async () => {
+  const { address, close } = await listen('js-node', 'webrtc-direct')
+  const page = await openPage(browser, 'polypeer', 'page')
+  try {
+    const end = await page.run('slowly', address, { bytes: 64 << 20, rest: 100 })
+    assert.deepEqual(end, { name: 'LimitError', code: 'ERR_LIMIT' })
+  } finally {
+    await page.close()
+    await close()
+  }
+})
 
 test('a page whose browser lets nobody change its description dials by WebRTC direct', {
   timeout: 180_000,

@@ -11,7 +11,7 @@ use libp2p::{
     tcp, yamux,
 };
 
-use crate::{Outcome, serve};
+use crate::{Outcome, direct, serve};
 
 /// A test, not the swarm, says when a connection has been idle for too long.
 pub const IDLE: Duration = Duration::from_secs(3600);
@@ -66,6 +66,7 @@ where
     let address: Multiaddr = match transport {
         "tcp" => "/ip4/127.0.0.1/tcp/0".parse()?,
         "ws" => "/ip4/127.0.0.1/tcp/0/ws".parse()?,
+        "webrtc-direct" => direct::ANYWHERE.parse()?,
         other => return Err(format!("no such transport: {other}").into()),
     };
     let peer_id = *swarm.local_peer_id();

@@ -5,6 +5,7 @@ mod bench;
 mod dht;
 mod dht_bench;
 mod dial;
+mod direct;
 #[path = "../../shared/gossip.rs"]
 mod gossip;
 mod host;
@@ -53,6 +54,9 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             let (peer_id, addresses) = match option("--through") {
                 Some(relay) => relay::listen(relay.parse()?).await?,
                 None if command == "relay" => relay::serve(transport).await?,
+                None if transport == "webrtc-direct" => {
+                    host::listen(direct::swarm().await?, transport, |_, _| {}).await?
+                }
                 None => host::listen(host::swarm().await?, transport, |_, _| {}).await?,
             };
             println!("{}", json!({ "peerId": peer_id.to_string(), "addresses": addresses }));

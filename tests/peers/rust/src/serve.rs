@@ -20,7 +20,7 @@ pub fn all(control: &mut Control) -> Result<(), AlreadyRegistered> {
     serve(control, PERF, perf)
 }
 
-fn serve<F>(
+pub fn serve<F>(
     control: &mut Control,
     name: StreamProtocol,
     handle: fn(Stream) -> F,
@@ -39,6 +39,6 @@ where
 }
 
 /// Reads one byte, then drops the open stream, which resets it.
-async fn reset(mut stream: Stream) -> io::Result<()> {
+pub async fn reset(mut stream: Stream) -> io::Result<()> {
     stream.read_exact(&mut [0]).await
 }
