@@ -120,7 +120,7 @@ async fn each_server_of_a_fleet_answers_what_another_keeps() {
             while RecordStore::find(&fleet, place).await.unwrap().is_empty() {}
         }
         let reader = client(&two, 2).await;
-        assert_eq!(get(&reader, 100).await, [value.clone()]);
+        assert_eq!(get(&reader, 100).await, std::slice::from_ref(&value));
         assert_eq!(providers(&reader).await, [*author.peer_id()]);
         assert_eq!(get(&reader, 101).await, [[0; 0]; 0]);
 
