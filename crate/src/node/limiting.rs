@@ -178,6 +178,7 @@ impl Node {
 
     /// The transport of a dial is open, at the address that its names led to;
     /// whether that may be spoken with.
+    #[cfg(feature = "async")]
     pub(crate) fn allows_remote(&self, remote: &Multiaddr) -> bool {
         self.limiting.filters.allows_address(remote, Direction::Outbound)
     }

@@ -105,6 +105,7 @@ impl Kademlia {
     }
 
     /// Whether all is written that is to be.
+    #[cfg(feature = "async")]
     pub(crate) fn is_written(&self) -> bool {
         self.behind.as_ref().is_none_or(|behind| !behind.is_writing)
     }
