@@ -11,6 +11,42 @@
 //! (`polypeer::sim::pubsub`): round trips are those between nine regions of the world, one
 //! thing in a hundred is lost and comes later, messages are not signed. Times are virtual
 //! but for the last column.
+//!
+//! Found by it, in ms (a minute of virtual time and 120 messages a row; the part of places
+//! in honest peers' meshes that is hostile, after 15, 30 and 60 s):
+//!
+//! | peers | delivered | p50 | p95 | p99 | most | copies | control |
+//! |---|---|---|---|---|---|---|---|
+//! | 1,000 | 100 % | 105 | 169 | 189 | 243 | 6.4 | 6.2 % |
+//! | 1,000, a tenth leaves and comes each minute | 100 % | 109 | 174 | 193 | 259 | 6.5 | 6.2 % |
+//! | 10,000 | 100 % | 132 | 197 | 214 | 282 | 6.4 | 6.2 % |
+//! | 10,000, a tenth leaves and comes each minute | 100 % | 134 | 195 | 213 | 288 | 6.5 | 6.2 % |
+//!
+//! After a partition of a minute all that is published from its end on reaches everyone, and
+//! 6 s later (of 10,000 peers 10.5 s) in less than a second.
+//!
+//! | honest peers, and what is done to them | delivered | p50 | p95 | p99 | most | hostile |
+//! |---|---|---|---|---|---|---|
+//! | 1,000, nothing | 100 % | 106 | 172 | 187 | 268 | |
+//! | 1,000, silent sybils, 20:1 | 100 % | 106 | 172 | 187 | 237 | 37, 37, 32 % |
+//! | 1,000, silent sybils, 40:1 | 100 % | 106 | 173 | 187 | 234 | 37, 37, 32 % |
+//! | 200, silent sybils, 20:1, `--told` | 100 % | 96 | 160 | 179 | 233 | 38, 0, 0 % |
+//! | 1,000, cold boot among sybils, 20:1 | 100 % | 167 | 1899 | 2345 | 3782 | 36, 31, 52 % |
+//! | 400, cold boot among sybils, 40:1 | 100 % | 151 | 1576 | 2006 | 3524 | 38, 30, 50 % |
+//! | 1,000, of them one eclipsed by 4,000 | 100 % | 113 | 166 | 175 | 183 | 2 of 12 |
+//! | 60, IHAVE spam, 20:1 | 100 % | 83 | 154 | 169 | 197 | 0 % |
+//! | 60, IWANT spam, 20:1 | 100 % | 83 | 154 | 168 | 209 | 39, 39, 29 % |
+//! | 60, invalid messages, 20:1 | 100 % | 83 | 154 | 168 | 196 | 0 % |
+//! | 60, graft flood, 20:1 | 100 % | 83 | 155 | 170 | 240 | 39, 39, 29 % |
+//! | 1,000, covert flash, 20:1: before | 100 % | 86 | 161 | 173 | 185 | 89 % |
+//! | its first 15 s | 100 % | 422 | 1004 | 1334 | 3570 | 80 % |
+//! | until 30 s | 100 % | 173 | 479 | 849 | 1635 | 31 % |
+//! | until 45 s | 100 % | 141 | 206 | 231 | 401 | 30 % |
+//! | until 120 s | 100 % | 129 | 186 | 206 | 274 | 36 % |
+//! | 200, covert flash, 40:1: before | 100 % | 78 | 151 | 160 | 168 | 89 % |
+//! | its first 15 s | 100 % | 250 | 832 | 1113 | 1959 | 81 % |
+//! | until 45 s | 100 % | 112 | 173 | 196 | 248 | 24 % |
+//! | until 120 s | 100 % | 103 | 166 | 185 | 224 | 27 % |
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 use std::time::{Duration, Instant};
