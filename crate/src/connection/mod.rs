@@ -507,6 +507,12 @@ impl Connection {
         }
     }
 
+    /// Whether it has ended: the node is told why, or soon will be.
+    #[cfg(feature = "async")]
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
     /// How many streams are open, negotiating ones included.
     pub fn stream_count(&self) -> usize {
         match &self.state {

@@ -60,7 +60,6 @@ impl Future for Driver {
             let paused = !this.shared.lock().connection.wants_read();
             let read = this.read(cx, now);
             let written = this.write(cx, now, left);
-            this.shared.lock().dispatch(&mut this.woken);
             this.wake();
             ready!(this.tell_node(cx));
             if this.over {
@@ -102,11 +101,12 @@ impl Driver {
                 ToConnection::Carry(stream) => Some(*stream),
                 _ => None,
             };
-            let mut state = self.shared.lock();
-            state.connection.handle_node(now, message);
-            if let Some(stream) = detached {
-                state.detached(stream, &mut self.woken);
-            }
+            self.shared.change(&mut self.woken, |state, woken| {
+                state.connection.handle_node(now, message);
+                if let Some(stream) = detached {
+                    state.detached(stream, woken);
+                }
+            });
         }
     }
 
@@ -155,17 +155,18 @@ impl Driver {
         READ.with_borrow_mut(|scratch| {
             scratch.resize(READ_BYTES, 0);
             let result = Pin::new(&mut self.io).poll_read(cx, scratch);
-            let mut state = self.shared.lock();
-            match result {
-                Poll::Pending => return 0,
-                Poll::Ready(Ok(0)) => state.transport_closed("ended".into()),
-                Poll::Ready(Ok(count)) => {
-                    state.connection.receive(now, &mut scratch[..count]);
-                    return count;
+            let Poll::Ready(result) = result else { return 0 };
+            self.shared.change(&mut self.woken, |state, _| {
+                match result {
+                    Ok(0) => state.transport_closed("ended".into()),
+                    Ok(count) => {
+                        state.connection.receive(now, &mut scratch[..count]);
+                        return count;
+                    }
+                    Err(error) => state.transport_closed(error.to_string()),
                 }
-                Poll::Ready(Err(error)) => state.transport_closed(error.to_string()),
-            }
-            0
+                0
+            })
         })
     }
 
@@ -176,7 +177,9 @@ impl Driver {
         while written < enough {
             if self.unsent.is_empty() {
                 let mut out = WRITE.take();
-                self.shared.lock().connection.transmit(now, &mut out, WRITE_BYTES);
+                self.shared.change(&mut self.woken, |state, _| {
+                    state.connection.transmit(now, &mut out, WRITE_BYTES);
+                });
                 self.unsent = out;
             }
             let mut sent = 0;
@@ -219,7 +222,7 @@ impl Driver {
             return false;
         };
         if deadline <= now {
-            self.shared.lock().connection.handle_timeout(now);
+            self.shared.change(&mut self.woken, |state, _| state.connection.handle_timeout(now));
             return true;
         }
         if self.sleep.as_ref().is_none_or(|(at, _)| *at > deadline || *at <= now) {

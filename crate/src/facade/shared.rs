@@ -132,6 +132,20 @@ impl Shared {
         Poll::Pending
     }
 
+    /// Lets the connection's task change the connection, and moves those whom the
+    /// news concern to `woken`. The news are told under the lock of what made them:
+    /// a stream that was gone without a word would be taken for one that has ended.
+    pub(super) fn change<R>(
+        &self,
+        woken: &mut Vec<Waker>,
+        change: impl FnOnce(&mut State, &mut Vec<Waker>) -> R,
+    ) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state, woken);
+        state.dispatch(woken);
+        result
+    }
+
     pub(super) fn open(
         &self,
         open: impl FnOnce(&mut Connection, Instant) -> Result<StreamId, StreamError>,
@@ -198,6 +212,7 @@ impl Shared {
         if let Some(mut stream) = state.connection.stream(id) {
             match stream.read(out) {
                 Read::Bytes(count) => {
+                    handle.finished = stream.is_read_ended() && stream.readable().is_empty();
                     self.kick(state);
                     return Poll::Ready(Ok(count));
                 }
@@ -223,9 +238,13 @@ impl Shared {
         }
         match &state.closed {
             Some(error) if !handle.finished => Poll::Ready(Err(disconnected(error))),
-            Some(_) => Poll::Ready(Ok(0)),
+            // Why is about to be told.
+            None if !handle.finished && state.connection.is_closed() => {
+                handle.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
             // Closed both ways and drained.
-            None => Poll::Ready(Ok(0)),
+            _ => Poll::Ready(Ok(0)),
         }
     }
 
@@ -279,12 +298,18 @@ impl Shared {
         if let Some(error) = &state.closed {
             return Poll::Ready(Err(disconnected(error)));
         }
+        let ending = state.connection.is_closed();
         match state.connection.stream(id) {
             Some(stream) if !stream.is_flushed() => {
                 if handle.flusher.replace(cx.waker().clone()).is_none() {
                     state.flushing.push(id);
                 }
                 self.kick(state);
+                Poll::Pending
+            }
+            // Why is about to be told.
+            None if ending => {
+                handle.flusher = Some(cx.waker().clone());
                 Poll::Pending
             }
             _ => Poll::Ready(Ok(())),
@@ -326,7 +351,7 @@ fn disconnected(error: &Error) -> io::Error {
 impl State {
     /// Moves those whom the connection's news concern to `woken`: to be woken
     /// without the lock, which is the first thing that they will want.
-    pub(super) fn dispatch(&mut self, woken: &mut Vec<Waker>) {
+    fn dispatch(&mut self, woken: &mut Vec<Waker>) {
         while let Some(event) = self.connection.poll_stream() {
             let (StreamEvent::Opened { stream: id, .. }
             | StreamEvent::Failed { stream: id, .. }
@@ -337,7 +362,11 @@ impl State {
             let Some(handle) = self.streams.get_mut(&id) else { continue };
             match event {
                 StreamEvent::Writable(_) => woken.extend(handle.writer.take()),
-                StreamEvent::Readable(_) | StreamEvent::Finished(_) => {
+                StreamEvent::Readable(_) => woken.extend(handle.reader.take()),
+                StreamEvent::Finished(_) => {
+                    // Of one that is gone already all was read.
+                    handle.finished |=
+                        !self.connection.is_closed() && self.connection.stream(id).is_none();
                     woken.extend(handle.reader.take());
                 }
                 StreamEvent::Opened { protocol, .. } => {

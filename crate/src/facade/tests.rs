@@ -63,6 +63,8 @@ impl Platform for Still {
 struct Wire {
     inbound: Arc<Mutex<Vec<u8>>>,
     outbound: Arc<Mutex<Vec<u8>>>,
+    /// What others do in the middle of the task's turn, when it has read.
+    meanwhile: Arc<Mutex<Option<Box<dyn FnMut() + Send>>>>,
 }
 
 impl AsyncRead for Wire {
@@ -89,6 +91,9 @@ impl AsyncWrite for Wire {
         Poll::Ready(Ok(bytes.len()))
     }
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(meanwhile) = &mut *self.meanwhile.lock().unwrap() {
+            meanwhile();
+        }
         Poll::Ready(Ok(()))
     }
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -215,6 +220,67 @@ fn users_are_woken_when_nothing_is_locked() {
     pair.wire.inbound.lock().unwrap().extend([0; 100]);
     while pair.poll().is_pending() {}
     assert_eq!(eager.1.load(Ordering::Relaxed), 2, "the connection is over");
+}
+
+/// What a user reads and flushes in the middle of the turn in which `act` reaches the
+/// task.
+fn read_meanwhile(act: impl FnOnce(&mut Pair, StreamId)) -> Vec<(String, String)> {
+    let mut pair = Pair::new();
+    let (there, here) = pair.stream();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (shared, results) = (pair.shared.clone(), seen.clone());
+    *pair.wire.meanwhile.lock().unwrap() = Some(Box::new(move || {
+        let mut context = Context::from_waker(noop_waker_ref());
+        let read = shared.poll_read(&mut context, here, &mut [0; 9]);
+        let flushed = shared.poll_flush(&mut context, here);
+        results.lock().unwrap().push((format!("{read:?}"), format!("{flushed:?}")));
+    }));
+    act(&mut pair, there);
+    let _ = pair.poll();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    assert!(!seen.is_empty());
+    seen
+}
+
+#[test]
+fn a_reset_is_not_taken_for_an_end() {
+    let seen = read_meanwhile(|pair, there| {
+        pair.remote.reset(there);
+        pair.send();
+    });
+    assert!(seen.iter().all(|(read, flushed)| {
+        read.contains("ConnectionReset") && flushed.contains("ConnectionReset")
+    }));
+}
+
+#[test]
+fn the_end_of_a_connection_is_not_taken_for_that_of_a_stream() {
+    let seen = read_meanwhile(|pair, _| pair.wire.inbound.lock().unwrap().extend([0; 100]));
+    assert!(seen.iter().all(|(read, flushed)| read == "Pending" && flushed == "Pending"));
+}
+
+#[test]
+fn an_end_is_seen_after_the_connection_has_ended() {
+    let mut pair = Pair::new();
+    let (there, here) = pair.stream();
+    let mut stream = pair.remote.stream(there).unwrap();
+    assert_eq!(stream.write(&[1; 9]), Ok(9));
+    stream.finish();
+    pair.send();
+    assert!(pair.poll().is_pending());
+    let mut context = Context::from_waker(noop_waker_ref());
+    pair.shared.finish(here);
+    assert!(pair.poll().is_pending());
+    let mut read = || match pair.shared.poll_read(&mut context, here, &mut [0; 20]) {
+        Poll::Ready(Ok(count)) => count,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(read(), 9);
+    pair.wire.inbound.lock().unwrap().extend([0; 100]);
+    while Future::poll(Pin::new(&mut pair.driver), &mut Context::from_waker(noop_waker_ref()))
+        .is_pending()
+    {}
+    assert_eq!(read(), 0);
 }
 
 #[cfg(feature = "kad")]
