@@ -118,6 +118,28 @@ impl Core {
         }
     }
 
+    /// What a peer has signed of itself, this one included, as output; zero for
+    /// nothing, negative: a failure's record.
+    pub fn signed_record(&mut self, peer: &str) -> i32 {
+        let peer = match peer.parse::<PeerId>() {
+            Ok(peer) => peer,
+            Err(error) => return self.fail(Cause::Address, &error),
+        };
+        self.output = self.peer.node().signed_record(&peer).unwrap_or_default();
+        self.output_at = self.output.as_ptr() as usize;
+        self.output.len() as i32
+    }
+
+    /// Takes what [`Core::signed_record`] gave elsewhere, and says whose it is;
+    /// negative: a failure's record.
+    pub fn accept_record(&mut self, now: f64, record: &[u8], ttl_millis: f64) -> i32 {
+        let ttl = Duration::from_millis(ttl_millis as u64);
+        match self.peer.accept_record(instant(now), record, ttl) {
+            Ok(peer) => self.say(&mut [&peer as &dyn core::fmt::Display].into_iter()) as i32,
+            Err(error) => self.fail(Cause::Protocol, &error),
+        }
+    }
+
     /// Forgets a peer: one if it was known; negative: a failure's record.
     pub fn delete_peer(&mut self, now: f64, peer: &str) -> i32 {
         match peer.parse::<PeerId>() {

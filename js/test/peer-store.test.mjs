@@ -41,6 +41,26 @@ describe('the peer store', options, () => {
     assert.equal(connection.peer, there.peerId)
   })
 
+  it('hands on what a peer has signed of itself', async (t) => {
+    const there = await kept(t, server())
+    const between = await kept(t, createNode())
+    const here = await kept(t, createNode())
+    assert.equal(between.peerStore.signedRecord(there.peerId), undefined)
+    const identified = events(between, 'peer:identify')
+    await between.dial(there.addresses[0])
+    await identified
+    const record = between.peerStore.signedRecord(there.peerId)
+    const forged = record.slice()
+    forged[forged.length - 1] ^= 1
+    assert.throws(() => here.peerStore.accept(forged), { code: 'ERR_PROTOCOL' })
+    assert.throws(() => here.peerStore.signedRecord('nobody'), { code: 'ERR_ADDRESS' })
+    assert.equal(here.peerStore.get(there.peerId), undefined)
+    assert.equal(here.peerStore.accept(record, { ttl: 60_000 }), there.peerId)
+    const connection = await here.dial(there.peerId)
+    assert.equal(connection.peer, there.peerId)
+    assert.equal(here.peerStore.accept(here.peerStore.signedRecord(here.peerId)), here.peerId)
+  })
+
   it('keeps what the application says, within limits', async (t) => {
     const node = await kept(t, createNode())
     const { peerId } = await kept(t, createNode())

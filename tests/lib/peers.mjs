@@ -121,6 +121,9 @@ export const joinPubsub = (name, protocol) =>
 /** Starts a peer that looks for its neighbours on this machine, at a UDP port. */
 export const joinMdns = (name, port) => asked(name, 'mdns', '--port', String(port))
 
+/** Starts a rendezvous point that asks others too. */
+export const joinRendezvous = (name) => asked(name, 'rendezvous')
+
 /** Starts a peer in a DHT. */
 export const joinDht = (name) => asked(name, 'dht')
 

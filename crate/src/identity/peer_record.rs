@@ -67,8 +67,26 @@ impl PeerRecord {
     /// Signs that the keypair's peer can be reached at `addresses`. A record with
     /// a higher `seq` replaces this one.
     pub fn seal(keypair: &Keypair, seq: u64, addresses: Vec<Multiaddr>) -> Result<Self, SignError> {
+        Self::seal_as(CURRENT, keypair, seq, addresses)
+    }
+
+    /// [`PeerRecord::seal`] in the form of RFC 0003, for those who read no other.
+    #[cfg(feature = "rendezvous")]
+    pub(crate) fn seal_legacy(
+        keypair: &Keypair,
+        seq: u64,
+        addresses: Vec<Multiaddr>,
+    ) -> Result<Self, SignError> {
+        Self::seal_as(LEGACY, keypair, seq, addresses)
+    }
+
+    fn seal_as(
+        (domain, payload_type): Form,
+        keypair: &Keypair,
+        seq: u64,
+        addresses: Vec<Multiaddr>,
+    ) -> Result<Self, SignError> {
         let peer_id = keypair.peer_id();
-        let (domain, payload_type) = CURRENT;
         let payload = encode(peer_id, seq, &addresses);
         let envelope = SignedEnvelope::seal(keypair, domain, payload_type, payload)?;
         Ok(Self { peer_id, seq, addresses, envelope })

@@ -52,13 +52,23 @@ impl Local {
     /// # Errors
     /// [`SignError`]: the key cannot sign.
     pub fn seal(&self) -> Result<PeerRecord, SignError> {
+        PeerRecord::seal(&self.keypair, self.sequence, self.told())
+    }
+
+    /// [`Local::seal`] in the form of libp2p RFC 0003, for those who read no other.
+    #[cfg(feature = "rendezvous")]
+    pub(crate) fn seal_legacy(&self) -> Result<PeerRecord, SignError> {
+        PeerRecord::seal_legacy(&self.keypair, self.sequence, self.told())
+    }
+
+    /// The addresses that have room in a record.
+    fn told(&self) -> Vec<Multiaddr> {
         let mut bytes = 0;
         let fits = |address: &&Multiaddr| {
             bytes += address.as_bytes().len();
             bytes <= MAX_RECORD_ADDRESSES
         };
-        let addresses = self.addresses.iter().take_while(fits).cloned().collect();
-        PeerRecord::seal(&self.keypair, self.sequence, addresses)
+        self.addresses.iter().take_while(fits).cloned().collect()
     }
 }
 

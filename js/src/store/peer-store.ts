@@ -18,6 +18,9 @@ import type {
 /** The order is that of `core/store.rs`. */
 const sources: readonly AddressSource[] = ['discovery', 'identify', 'dialed', 'certified', 'application']
 
+/** As long as a record is believed if nothing else is said, in milliseconds: an hour. */
+const RECORD_TTL = 3_600_000
+
 /** The calls of the core that this needs, and a turn of the crank after them. */
 export interface StoreEngine {
   readonly core: Core<FullCore>
@@ -56,6 +59,21 @@ export class PeerStoreImpl implements PeerStore {
     const result = core.raw.patch_peer(now(), peer)
     if (result < 0) throw errorOf(core.failure(result), peer)
     this.#engine.touch()
+  }
+
+  signedRecord(peer: string): Uint8Array | undefined {
+    const { core } = this.#engine
+    const length = core.raw.signed_record(peer)
+    if (length < 0) throw errorOf(core.failure(length), peer)
+    return length === 0 ? undefined : core.output(length).slice()
+  }
+
+  accept(record: Uint8Array, { ttl = RECORD_TTL }: { readonly ttl?: number } = {}): string {
+    const { core } = this.#engine
+    const length = core.raw.accept_record(now(), record, ttl)
+    if (length < 0) throw errorOf(core.failure(length))
+    this.#engine.touch()
+    return core.lines(length)[0] ?? ''
   }
 
   delete(peer: string): boolean {

@@ -82,6 +82,28 @@ export interface PeerStore {
    * ```
    */
   patch(peer: PeerId, patch: PeerPatch): void
+  /**
+   * Where `peer` says it can be reached, in the envelope that it signed (libp2p RFC 0002
+   * and 0003), to be handed on to others; `undefined` if nothing good is known. Of this
+   * node itself it is made now.
+   *
+   * @throws {InvalidAddressError} `peer` is no PeerId.
+   */
+  signedRecord(peer: PeerId): Uint8Array | undefined
+  /**
+   * Takes a record that another handed on: the addresses in it are known for `ttl`
+   * milliseconds (an hour by default, a day at most) unless its peer is met. Tells whose
+   * it is.
+   *
+   * @throws {ProtocolError} the envelope, its signature or the record in it is not good.
+   * @example
+   * ```ts
+   * const record = node.peerStore.signedRecord(friend)
+   * // … over any stream, at another node:
+   * if (record !== undefined) await node.dial(node.peerStore.accept(record))
+   * ```
+   */
+  accept(record: Uint8Array, options?: { readonly ttl?: number }): PeerId
   /** Forgets `peer`; whether anything was known. */
   delete(peer: PeerId): boolean
 }

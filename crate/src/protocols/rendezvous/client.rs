@@ -55,6 +55,8 @@ enum What {
         ttl: Option<Duration>,
         /// We do it by ourselves.
         again: bool,
+        /// The point has refused our record in today's form.
+        legacy: bool,
         /// The addresses in the record that was sent.
         addresses: Vec<Multiaddr>,
     },
@@ -75,6 +77,8 @@ struct Registered {
     again: Option<Instant>,
     /// How long to wait if that fails.
     wait: Duration,
+    /// The point reads records in the form of RFC 0003 alone, as rust-libp2p's does.
+    legacy: bool,
     /// The addresses that are registered.
     told: Vec<Multiaddr>,
 }
@@ -109,7 +113,8 @@ impl Client {
             return Err(RendezvousError::NoAddress);
         }
         let namespace = namespace.into();
-        self.begin(point, What::Register { namespace, ttl, again: false, addresses: vec![] })
+        let (again, legacy, addresses) = (false, false, Vec::new());
+        self.begin(point, What::Register { namespace, ttl, again, legacy, addresses })
     }
 
     pub(crate) fn unregister(
@@ -191,8 +196,9 @@ impl Client {
             return self.actions.push_back(Action::Reset { connection, stream });
         };
         let message = match &mut request.what {
-            What::Register { namespace, ttl, addresses, .. } => {
-                let Ok(record) = local.seal() else {
+            What::Register { namespace, ttl, addresses, legacy, .. } => {
+                let record = if *legacy { local.seal_legacy() } else { local.seal() };
+                let Ok(record) = record else {
                     self.actions.push_back(Action::Reset { connection, stream });
                     return self.end(now, id, Err(RendezvousError::Unsigned));
                 };
@@ -232,6 +238,10 @@ impl Client {
                 Ok(Message::Discovered { status: Status::Ok, registrations, cookie, .. }),
                 What::Discover(search),
             ) => Ok(Answer::Found(found(search, registrations, cookie))),
+            (
+                Ok(Message::Registered { status: Status::InvalidSignedPeerRecord, .. }),
+                What::Register { legacy: false, .. },
+            ) => return self.try_legacy(now, id),
             (Ok(Message::Registered { status, text, .. }), What::Register { .. })
             | (Ok(Message::Discovered { status, text, .. }), What::Discover(_)) => {
                 Err(RendezvousError::Refused { status, text })
@@ -241,37 +251,59 @@ impl Client {
         self.end(now, id, result);
     }
 
+    /// A point has refused our record, or a message that it could not read: it may read
+    /// records in the form of RFC 0003 alone, as that of rust-libp2p, which then says
+    /// nothing.
+    fn try_legacy(&mut self, now: Instant, id: RequestId) {
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        match &mut request.what {
+            What::Register { legacy, .. } if !*legacy => {
+                *legacy = true;
+                request.until = None;
+                let order = Order::Reach { request: id, point: request.point.clone() };
+                self.actions.push_back(Action::Rendezvous(order));
+            }
+            _ => self.end(now, id, Err(RendezvousError::Lost)),
+        }
+    }
+
     /// A request has come to its end.
     fn end(&mut self, now: Instant, id: RequestId, result: Result<Answer, RendezvousError>) {
         let Some(request) = self.requests.remove(&id) else { return };
         self.drop_stream(id);
         let Request { point, what, .. } = request;
         let event = match (what, result) {
-            (What::Register { namespace, again: true, addresses, .. }, result) => {
+            (What::Register { namespace, again: true, addresses, legacy, .. }, result) => {
                 let key = (point.peer, namespace);
                 // Unregistered meanwhile?
                 let Some(registered) = self.registered.get_mut(&key) else { return };
                 let (point, namespace) = key;
                 match result {
                     Ok(Answer::Registered(ttl)) => {
+                        registered.legacy = legacy;
                         registered.done(now, ttl, addresses);
                         RendezvousEvent::Renewed { point, namespace, ttl }
                     }
                     Ok(_) => return,
                     Err(error) => {
+                        registered.legacy = false;
                         registered.again = Some(now + registered.wait);
                         registered.wait = (registered.wait * 2).min(MAX_RETRY);
                         RendezvousEvent::RenewFailed { point, namespace, error }
                     }
                 }
             }
-            (What::Register { namespace, ttl, addresses, .. }, Ok(Answer::Registered(granted))) => {
+            (
+                What::Register { namespace, ttl, addresses, legacy, .. },
+                Ok(Answer::Registered(granted)),
+            ) => {
                 let mut registered = Registered {
                     addresses: point.addresses,
                     ttl,
                     since: now,
                     again: None,
                     wait: FIRST_RETRY,
+                    legacy,
                     told: Vec::new(),
                 };
                 registered.done(now, granted, addresses);
@@ -291,9 +323,10 @@ impl Client {
         for key in due.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             let Some(registered) = self.registered.get_mut(&key) else { continue };
             registered.again = Some(now + MAX_RETRY);
-            let (addresses, ttl) = (registered.addresses.clone(), registered.ttl);
-            let (peer, namespace) = key.clone();
-            let what = What::Register { namespace, ttl, again: true, addresses: Vec::new() };
+            let Registered { ttl, legacy, .. } = *registered;
+            let (addresses, (peer, namespace)) = (registered.addresses.clone(), key.clone());
+            let what =
+                What::Register { namespace, ttl, again: true, legacy, addresses: Vec::new() };
             // Without an address, or with much to do, it is tried later.
             if can
                 && self.begin(Point { peer, addresses }, what).is_ok()
@@ -397,7 +430,7 @@ impl Protocol for Client {
             }
             Input::Finished { connection, stream } | Input::Reset { connection, stream } => {
                 if let Some(id) = self.streams.remove(&(connection, stream)) {
-                    self.end(now, id, Err(RendezvousError::Lost));
+                    self.try_legacy(now, id);
                 }
             }
             Input::LocalChanged => self.on_local(now, local),

@@ -14,6 +14,8 @@ use crate::node::{ConnectionId, Direction, Event};
 use crate::protocols::{Action, Input, Local, Protocol};
 use crate::time::Instant;
 
+mod client;
+
 mod oracle {
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct Message {
@@ -574,91 +576,4 @@ fn streams_without_a_request_are_few_and_end() {
     let input = Input::Disconnected { connection: connection(1) };
     world.server.handle(world.now, &world.local, input);
     assert_eq!(world.server.poll_timeout(), None);
-}
-
-// The client.
-
-fn events(client: &mut Client) -> Vec<RendezvousEvent> {
-    let actions = std::iter::from_fn(|| client.poll());
-    actions
-        .filter_map(|action| match action {
-            Action::Emit(Event::Rendezvous(event)) => Some(event),
-            _ => None,
-        })
-        .collect()
-}
-
-/// Has the client's request for number 1 answered with this.
-fn answer(client: &mut Client, request: RequestId, message: &Message) -> Vec<RendezvousEvent> {
-    let (now, local, connection) = (Instant::ZERO, local(9), connection(1));
-    let stream = StreamId::from_number(request.0 as u32);
-    client.reached(now, request, connection);
-    let (request, protocol) = (request.0, &NAME.into());
-    client.handle(now, &local, Input::Opened { connection, request, stream, protocol });
-    events(client);
-    client.handle(now, &local, Input::Message { connection, stream, bytes: message.encode() });
-    events(client)
-}
-
-#[test]
-fn only_what_peers_signed_themselves_is_believed() {
-    let mut client = Client::new();
-    let search = Search { namespace: Some("chat".into()), limit: Some(5), cookie: None };
-    let request = client.discover(keypair(1).peer_id().into(), search).unwrap();
-    let good = |number: u8| Register {
-        namespace: "chat".into(),
-        record: local(number).seal().unwrap().to_bytes(),
-        ttl: Some(u64::MAX),
-    };
-    let mut forged = good(4);
-    *forged.record.last_mut().unwrap() ^= 1;
-    let foreign = Register { namespace: "other".into(), ..good(5) };
-    let registrations = vec![good(2), forged, foreign, good(2), good(3), good(6)];
-    let message =
-        Message::Discovered { status: OK, text: String::new(), registrations, cookie: vec![1] };
-    let events = answer(&mut client, request, &message);
-    let [RendezvousEvent::Answered { result: Ok(Answer::Found(found)), .. }] = &events[..] else {
-        panic!("{events:?}")
-    };
-    let peers: Vec<_> = found.registrations.iter().map(|it| it.record.peer_id()).collect();
-    assert_eq!(peers, [2, 3].map(|number| keypair(number).peer_id()), "no more than asked for");
-    assert_eq!((found.refused, &found.cookie[..]), (3, &[1][..]));
-    assert!(found.registrations.iter().all(|it| it.ttl == MAX_TTL));
-}
-
-#[test]
-fn an_answer_to_another_question_is_none() {
-    let mut client = Client::new();
-    let request = client.discover(keypair(1).peer_id().into(), Search::default()).unwrap();
-    let message = Message::Registered { status: OK, text: String::new(), ttl: None };
-    let result = Err(RendezvousError::Malformed);
-    assert_eq!(
-        answer(&mut client, request, &message),
-        [RendezvousEvent::Answered { request, result }]
-    );
-}
-
-#[test]
-fn requests_are_checked_and_few() {
-    let mut client = Client::new();
-    let point = Point::from(keypair(1).peer_id());
-    let long = "x".repeat(MAX_NAMESPACE + 1);
-    for name in ["", &long] {
-        let refused = client.register(&local(9), point.clone(), name, None);
-        assert_eq!(refused, Err(RendezvousError::Namespace));
-    }
-    let nowhere = Local { addresses: Vec::new(), ..local(9) };
-    let refused = client.register(&nowhere, point.clone(), "chat", None);
-    assert_eq!(refused, Err(RendezvousError::NoAddress));
-    let search = Search { cookie: Some(vec![0; MAX_COOKIE + 1]), ..Search::default() };
-    assert_eq!(client.discover(point.clone(), search), Err(RendezvousError::Cookie));
-    let begun: Vec<_> = (0..MAX_REQUESTS)
-        .map(|_| client.discover(point.clone(), Search::default()).unwrap())
-        .collect();
-    let refused = client.discover(point.clone(), Search::default());
-    assert_eq!(refused, Err(RendezvousError::TooMany));
-    client.cancel(begun[0]);
-    assert!(client.discover(point, Search::default()).is_ok());
-    let unnamed = Point::try_from("/ip4/192.0.2.1/tcp/1".parse::<Multiaddr>().unwrap());
-    assert_eq!(unnamed, Err(RendezvousError::Unnamed));
 }

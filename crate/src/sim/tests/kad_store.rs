@@ -228,3 +228,30 @@ fn what_the_own_store_has_is_told_first() {
     assert_eq!(net.providers(b"thing").len(), 1);
     assert!(net.get(again, (&key, &value)));
 }
+
+#[test]
+fn a_value_is_looked_for_until_as_many_agree_as_are_wanted() {
+    let (mut net, _) = net(7);
+    for _ in 0..24 {
+        net.serve();
+    }
+    let (key, value) = public(9);
+    // The twenty nearest keep it.
+    net.put((&key, &value));
+    for quorum in [1, 3, 8, 30] {
+        let get = |peer: &mut Peer, _: &mut Echo, now| peer.get_value(now, &key, quorum).unwrap();
+        let query = net.world.with(net.client, get);
+        let events = net.run(query);
+        let Some(QueryEvent::Done(summary)) = events.last() else { panic!("{events:?}") };
+        let values = events.iter().filter(|event| matches!(event, QueryEvent::Value(_)));
+        assert_eq!(values.count(), 1, "the same value is told once");
+        if quorum <= 8 {
+            let most = quorum + 10;
+            assert!((quorum..=most).contains(&summary.successes), "{quorum}: {summary:?}");
+            assert!(summary.requests <= most, "{quorum}: {summary:?}");
+        } else {
+            assert!(summary.successes >= 20, "{quorum}: {summary:?}");
+            assert!(summary.answered >= 20 && !summary.timed_out, "{quorum}: {summary:?}");
+        }
+    }
+}

@@ -16,6 +16,7 @@ mod process;
 mod pubsub;
 mod punch;
 mod relay;
+mod rendezvous;
 mod serve;
 #[path = "../../shared/streams.rs"]
 mod streams;
@@ -88,6 +89,10 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
         }
         [command, ..] if command == "dht-bench" => {
             dht_bench::run(count()?).await?;
+            Ok(true)
+        }
+        [command, ..] if command == "rendezvous" => {
+            rendezvous::serve().await?;
             Ok(true)
         }
         [command, relay, ..] if command == "punch" => {
