@@ -63,6 +63,7 @@ impl Kademlia {
             best: None,
             agree: Vec::new(),
             outdated: Vec::new(),
+            sure: Some(0),
             is_told,
         };
         self.queries.insert(id, query);
@@ -80,8 +81,13 @@ impl Kademlia {
     fn advance_one(&mut self, now: Instant, id: QueryId) {
         loop {
             let Some(query) = self.queries.get_mut(&id) else { return };
+            if query.is_hopeful() && !query.lookup.is_done() {
+                return;
+            }
             if let Some(peer) = query.lookup.next_peer() {
-                if !self.connected.contains_key(&peer) {
+                if self.connected.contains_key(&peer) {
+                    query.sure = query.sure.map(|sure| sure + 1);
+                } else {
                     if query.dials >= self.config.max_dials {
                         query.lookup.skipped(&peer);
                         continue;
@@ -240,6 +246,7 @@ impl Kademlia {
             let Some(id) = ask.query else { return };
             let Some(query) = kad.queries.get_mut(&id) else { return };
             query.lookup.failed(&ask.peer);
+            query.sure = None;
             query.storing.remove(&ask.peer);
             kad.tell(id, QueryEvent::Failed { peer: ask.peer });
         });
@@ -302,6 +309,7 @@ impl Kademlia {
                 self.deadlines.insert((last, number));
                 if let Some(query) = ask.query.and_then(|id| self.queries.get_mut(&id)) {
                     query.lookup.late(&peer);
+                    query.sure = None;
                 }
                 continue;
             }

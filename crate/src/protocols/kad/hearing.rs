@@ -47,6 +47,11 @@ impl Kademlia {
         if let Some(record) = record {
             self.found(now, id, ask.peer, record);
         }
+        if let Some(query) = self.queries.get_mut(&id)
+            && (!query.agree.contains(&ask.peer) || !query.outdated.is_empty())
+        {
+            query.sure = None;
+        }
         self.hope(now, id, ask.peer);
     }
 

@@ -99,11 +99,27 @@ pub(super) struct Query {
     pub(super) best: Option<Record>,
     pub(super) agree: Vec<PeerId>,
     pub(super) outdated: Vec<PeerId>,
+    /// Peers that were asked for a value and are connected, as long as all that have
+    /// answered have the same one; `None` from then on.
+    pub(super) sure: Option<usize>,
     /// An application that waits; none for what the node does by itself.
     pub(super) is_told: bool,
 }
 
+/// Connected peers that are asked for a value beyond those that must agree: for whoever
+/// is slow, or does not have it.
+const SPARE: usize = 2;
+
 impl Query {
+    /// Whether those that were asked for a value will do in all likelihood: more would be
+    /// load for nothing.
+    pub(super) fn is_hopeful(&self) -> bool {
+        match self.goal {
+            Goal::Value { quorum } => self.sure.is_some_and(|sure| sure >= quorum + SPARE),
+            _ => false,
+        }
+    }
+
     /// What is asked of each peer on the way.
     pub(super) fn request(&self) -> Request {
         let key = self.key.clone();
