@@ -64,8 +64,10 @@ struct Wire {
     inbound: Arc<Mutex<Vec<u8>>>,
     outbound: Arc<Mutex<Vec<u8>>>,
     /// What others do in the middle of the task's turn, when it has read.
-    meanwhile: Arc<Mutex<Option<Box<dyn FnMut() + Send>>>>,
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
 }
+
+type Meanwhile = Box<dyn FnMut() + Send>;
 
 impl AsyncRead for Wire {
     fn poll_read(
