@@ -81,12 +81,12 @@ export interface Host {
    */
   listen(address: string, accept: (link: Link) => void): Promise<Listening>
   /**
-   * Belongs to a group on all local networks, or on this machine alone, where there is
-   * multicast.
+   * Belongs to the groups of multicast DNS on all local networks, or on this machine
+   * alone, where there is multicast.
    *
    * @throws {ListenError} the port cannot be had.
    */
-  multicast?(group: string, port: number, loopback: boolean, events: MulticastEvents): Promise<Multicast>
+  multicast?(port: number, loopback: boolean, events: MulticastEvents): Promise<Multicast>
   /** WebRTC direct without peer connections, for hosts that have it so. */
   webRtcDirect?(options: CertificateOptions): DirectRtc
   /**

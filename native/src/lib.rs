@@ -13,6 +13,7 @@ mod listener;
 pub mod mapping;
 pub mod mdns;
 mod memory;
+mod multicast;
 mod platform;
 pub mod records;
 mod resolve;

@@ -1,21 +1,20 @@
-//! mDNS on the networks of this machine, over IPv4: a node is told of its neighbours,
-//! and they of it.
+//! mDNS on the networks of this machine: a node is told of its neighbours, and they of
+//! it.
 //!
 //! Source: libp2p specs, `discovery/mdns.md`. What is said, and when, is up to
 //! [`polypeer::discovery::mdns`].
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::channel::mpsc;
-use polypeer::discovery::mdns::{self, GROUP_V4, MAX_PACKET, MdnsEvent, PORT};
+use polypeer::discovery::mdns::{self, MAX_PACKET, MdnsEvent, PORT};
 use polypeer::facade::Node;
 use polypeer::{Multiaddr, Rng};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
+
+use crate::multicast::Multicast;
 
 /// How often this machine's networks are looked at.
 const LOOK: Duration = Duration::from_secs(10);
@@ -54,16 +53,14 @@ impl Mdns {
     pub fn start(node: Node, seed: [u8; 32], mut options: MdnsOptions) -> io::Result<Self> {
         let service = core::mem::take(&mut options.config.service);
         options.config.service = service.within(node.network_fingerprint());
-        let socket = socket(options.port)?;
-        let port = socket.local_addr()?.port();
-        let mut networks = Networks { loopback: options.config.loopback, joined: Vec::new() };
-        networks.look(&socket);
+        let multicast = Multicast::open(options.port, options.config.loopback)?;
+        let port = multicast.port();
         let start = Instant::now();
         let mut rng = Rng::from_seed(seed);
         let machine = mdns::Mdns::new(since(start), options.config, *node.peer_id(), &mut rng);
         let (sender, events) = mpsc::channel(EVENTS);
         let (leave, left) = oneshot::channel();
-        let task = Task { node, socket, port, networks, machine, start, events: sender };
+        let task = Task { node, multicast, machine, start, events: sender };
         tokio::spawn(task.run(left));
         Ok(Self { port, events, leave: Some(leave) })
     }
@@ -94,70 +91,9 @@ fn since(start: Instant) -> polypeer::Instant {
     polypeer::Instant::ZERO + start.elapsed()
 }
 
-/// A socket that shares its port with whoever else speaks multicast DNS here.
-fn socket(port: u16) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
-    #[cfg(unix)]
-    socket.set_reuse_port(true)?;
-    // Other programs of this machine are neighbours too.
-    socket.set_multicast_loop_v4(true)?;
-    // RFC 6762 section 11.
-    socket.set_multicast_ttl_v4(255)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into())?;
-    UdpSocket::from_std(socket.into())
-}
-
-/// The networks whose group the socket belongs to, by this machine's address there.
-struct Networks {
-    loopback: bool,
-    joined: Vec<Ipv4Addr>,
-}
-
-impl Networks {
-    /// Joins those that are new; whether there are such.
-    fn look(&mut self, socket: &UdpSocket) -> bool {
-        // A machine that does not say has those that it had.
-        let Ok(interfaces) = if_addrs::get_if_addrs() else { return false };
-        let mut found = Vec::new();
-        for interface in interfaces {
-            if let IpAddr::V4(ip) = interface.ip()
-                && ip.is_loopback() == self.loopback
-            {
-                found.push(ip);
-            }
-        }
-        let mut changed = false;
-        for ip in &found {
-            if !self.joined.contains(ip) {
-                // Not every interface has multicast, and one may come back.
-                let _ = socket.leave_multicast_v4(GROUP_V4, *ip);
-                if socket.join_multicast_v4(GROUP_V4, *ip).is_ok() {
-                    self.joined.push(*ip);
-                    changed = true;
-                }
-            }
-        }
-        self.joined.retain(|ip| found.contains(ip));
-        changed
-    }
-
-    async fn send(&self, socket: &UdpSocket, port: u16, packet: &[u8]) {
-        for ip in &self.joined {
-            if SockRef::from(socket).set_multicast_if_v4(ip).is_ok() {
-                // A network that is down now may be up when it is said again.
-                let _ = socket.send_to(packet, (GROUP_V4, port)).await;
-            }
-        }
-    }
-}
-
 struct Task {
     node: Node,
-    socket: UdpSocket,
-    port: u16,
-    networks: Networks,
+    multicast: Multicast,
     machine: mdns::Mdns,
     start: Instant,
     events: mpsc::Sender<MdnsEvent>,
@@ -175,14 +111,14 @@ impl Task {
             }
             let next = self.machine.poll_timeout().since(since(self.start));
             tokio::select! {
-                received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok((length, _)) => self.machine.receive(since(self.start), &buffer[..length]),
+                received = self.multicast.receive(&mut buffer) => match received {
+                    Ok(length) => self.machine.receive(since(self.start), &buffer[..length]),
                     // Some systems report here what became of what was sent.
                     Err(_) => tokio::task::yield_now().await,
                 },
                 () = tokio::time::sleep(next) => {}
                 _ = look.tick() => {
-                    if self.networks.look(&self.socket) {
+                    if self.multicast.look() {
                         self.machine.network_changed(since(self.start));
                     }
                 }
@@ -207,7 +143,7 @@ impl Task {
     /// has ended.
     async fn flush(&mut self) -> Result<(), polypeer::facade::NodeClosed> {
         while let Some(packet) = self.machine.poll_packet() {
-            self.networks.send(&self.socket, self.port, &packet).await;
+            self.multicast.send(&packet).await;
         }
         while let Some(event) = self.machine.poll_event() {
             if let MdnsEvent::Seen { peer, addresses, ttl, .. } = &event {

@@ -37,10 +37,7 @@ describe('rendezvous with rust', { skip: missing('rust'), timeout: 120_000 }, ()
       namespace: NAME,
     })
     assert.equal(refused, 0)
-    assert.deepEqual(
-      new Set(registrations.map(({ peer }) => peer)),
-      new Set([alice.peerId, other.peerId]),
-    )
+    assert.deepEqual(new Set(registrations.map(({ peer }) => peer)), new Set([alice.peerId, other.peerId]))
     assert.equal((await bob.dial(other.peerId)).peer, other.peerId)
     const later = await bob.rendezvous.discover(point.address, { namespace: NAME, cookie })
     assert.deepEqual(later.registrations, [])

@@ -7,7 +7,6 @@ import type { Host, Multicast } from '../host.js'
 import type { Discovered, MdnsOptions } from './types.js'
 
 /** Where multicast DNS is spoken (RFC 6762). */
-const GROUP = '224.0.0.251'
 const PORT = 5353
 /** The longest datagram that is read, as in the core. */
 const MAX_PACKET = 9000
@@ -40,7 +39,7 @@ export class Mdns {
     if (!core.raw.start_mdns(now(), seed, serviceName, loopback)) {
       throw new InvalidArgumentError(`not a service name: ${serviceName}`)
     }
-    this.#multicast = await host.multicast(GROUP, port, loopback, {
+    this.#multicast = await host.multicast(port, loopback, {
       receive: (packet) => this.#receive(packet),
       changed: () => {
         core.raw.mdns_network_changed(now())
