@@ -2,8 +2,11 @@
 // servers without a name or a certificate.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { launch, openPage } from '../lib/browser.mjs'
 import { failures, listen, missing, peers } from '../lib/peers.mjs'
+import { makePeer } from '../peers/polypeer-node/adapter.mjs'
+import { perf } from '../peers/shared/protocols.mjs'
 
 const agents = { js: peers['js-node'].agent, polypeer: peers['polypeer-native'].agent }
 /** Who listens and who dials, one of them ours. */
@@ -85,6 +88,34 @@ test('a page that reads slowly what js-node sends without windows is told so', {
     await close()
   }
 })
+
+for (const server of ['go', 'js-node']) {
+  test(`a slow reader in Node loses nothing of what ${server} sends without windows`, {
+    skip: missing(server),
+    timeout: 180_000,
+  }, async () => {
+    const { address, close } = await listen(server, 'webrtc-direct')
+    const peer = await makePeer({})
+    try {
+      await peer.connect(address)
+      const stream = await peer.open(perf)
+      const [bytes, perMs] = [24 << 20, 8 << 10]
+      const length = new DataView(new ArrayBuffer(8))
+      length.setBigUint64(0, BigInt(bytes))
+      await stream.write(new Uint8Array(length.buffer))
+      await stream.closeWrite()
+      let count = 0
+      for (let part = await stream.read(); part; part = await stream.read()) {
+        count += part.length
+        await setTimeout(part.length / perMs)
+      }
+      assert.equal(count, bytes)
+    } finally {
+      await peer.close()
+      await close()
+    }
+  })
+}
 
 test('a page whose browser lets nobody change its description dials by WebRTC direct', {
   timeout: 180_000,
