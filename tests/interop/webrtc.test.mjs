@@ -99,7 +99,7 @@ for (const server of ['go', 'js-node']) {
     try {
       await peer.connect(address)
       const stream = await peer.open(perf)
-      const [bytes, perMs] = [24 << 20, 8 << 10]
+      const [bytes, perMs] = [24 << 20, 3 << 10]
       const length = new DataView(new ArrayBuffer(8))
       length.setBigUint64(0, BigInt(bytes))
       await stream.write(new Uint8Array(length.buffer))

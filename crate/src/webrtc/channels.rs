@@ -4,6 +4,8 @@
 //! the fields of a message, and what data channels cannot say (windows of a remote
 //! that is no Polypeer, its answers to pings) is made up here towards the muxer.
 
+mod ending;
+
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -73,6 +75,8 @@ struct Channel {
     /// FIN came; the muxer gets it after what waits.
     fin_came: bool,
     fin_told: bool,
+    /// FIN is to be confirmed, once we can.
+    fin_owed: bool,
 }
 
 impl Channel {
@@ -97,6 +101,10 @@ pub(crate) struct Channels {
     scratch: Vec<u8>,
     /// Whether the remote knows windows, once it has said anything.
     windowed: Option<bool>,
+    /// The remote has confirmed an end, so it knows what that is: rust-libp2p does not,
+    /// and can read no more where it meets FIN_ACK. Until then the end of a stream is
+    /// confirmed only behind our own.
+    confirms: bool,
     /// Bytes that wait in all channels.
     waiting: usize,
     lingering: VecDeque<u32>,
@@ -115,6 +123,7 @@ impl Channels {
             frames: Vec::new(),
             scratch: Vec::new(),
             windowed: None,
+            confirms: false,
             waiting: 0,
             lingering: VecDeque::new(),
             overrun: Vec::new(),
@@ -285,6 +294,9 @@ impl Channels {
             }
             Some(Flag::FinAck) => {
                 channel.fin_acked = true;
+                if !core::mem::replace(&mut self.confirms, true) {
+                    self.confirm_all();
+                }
                 self.close_if_done(id);
             }
             // What is still written goes nowhere, and must not wait for a window.
@@ -299,40 +311,6 @@ impl Channels {
             }
             Some(Flag::StopSending) | None => {}
         }
-    }
-
-    /// Tells the muxer that the remote has finished, once it has all.
-    fn finish(&mut self, id: u32, frames: &mut Vec<u8>) {
-        let Some(channel) = self.channels.get_mut(&id) else { return };
-        if channel.fin_came && !channel.fin_told && channel.waiting.is_empty() {
-            channel.fin_told = true;
-            frame(frames, Frame::Data, Flags::FIN, id, 0);
-            self.say(id, Some(Flag::FinAck), None);
-            self.close_if_done(id);
-        }
-    }
-
-    /// The host says that a channel has ended.
-    fn on_closed(&mut self, id: u32, frames: &mut Vec<u8>) {
-        let Some(channel) = self.channels.get(&id) else { return };
-        // Bytes that wait for their reader are not lost if the remote had finished.
-        if channel.fin_came && !channel.fin_told && channel.fin_sent {
-            if let Some(channel) = self.channels.get_mut(&id) {
-                channel.fin_acked = true;
-            }
-            return;
-        }
-        if !(channel.fin_told && channel.fin_sent) {
-            frame(frames, Frame::Data, Flags::RST, id, 0);
-        }
-        self.forget(id);
-    }
-
-    /// Ends a stream that the remote misuses.
-    fn give_up(&mut self, id: u32, frames: &mut Vec<u8>) {
-        frame(frames, Frame::Data, Flags::RST, id, 0);
-        self.say(id, Some(Flag::Reset), None);
-        self.close(id);
     }
 
     // To the host.
@@ -420,7 +398,11 @@ impl Channels {
         }
         if flags.has(Flags::FIN) {
             channel.fin_sent = true;
+            let owed = core::mem::take(&mut channel.fin_owed);
             self.say(id, Some(Flag::Fin), None);
+            if owed {
+                self.say(id, Some(Flag::FinAck), None);
+            }
             if self.channels.get(&id).is_some_and(|channel| channel.fin_told) {
                 self.linger(id);
             }
@@ -463,39 +445,6 @@ impl Channels {
         let greeting = (!core::mem::replace(&mut channel.greeted, true)).then_some(0);
         let message = Message { flag, data: &[], credit: credit.or(greeting) };
         message.write(self.records.writer(), number, true);
-    }
-
-    /// Both sides have finished: the channel closes with the remote's last word, or
-    /// without it if too many wait for theirs.
-    fn linger(&mut self, id: u32) {
-        if self.lingering.len() >= MAX_LINGERING
-            && let Some(oldest) = self.lingering.pop_front()
-        {
-            self.close(oldest);
-        }
-        self.lingering.push_back(id);
-    }
-
-    fn close_if_done(&mut self, id: u32) {
-        let done = |channel: &Channel| channel.fin_sent && channel.fin_acked && channel.fin_told;
-        if self.channels.get(&id).is_some_and(done) {
-            self.close(id);
-        }
-    }
-
-    fn close(&mut self, id: u32) {
-        if self.channels.contains_key(&id) {
-            let number = self.channel_of(id);
-            record::write(self.records.writer(), Kind::Close, number, &[]);
-            self.forget(id);
-        }
-    }
-
-    fn forget(&mut self, id: u32) {
-        if let Some(channel) = self.channels.remove(&id) {
-            self.waiting -= channel.waiting.len();
-        }
-        self.lingering.retain(|lingering| *lingering != id);
     }
 
     // Numbers.

@@ -3,6 +3,10 @@
 //!
 //! Source: RFC 8831 (data channels), RFC 8832 (how they open), RFC 9260 (SCTP).
 
+#[cfg(test)]
+mod tests;
+mod writing;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sctp_proto::{
-    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Error,
-    Event, Payload, PayloadProtocolIdentifier as Kind, ServerConfig, StreamEvent, Transmit,
+    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
+    Payload, PayloadProtocolIdentifier as Kind, ServerConfig, StreamEvent, Transmit,
     TransportConfig,
 };
 
@@ -306,9 +310,20 @@ impl Channels {
         self.channels.entry(id).or_insert(Use::Begun);
         if self.channels.len() > MAX_CHANNELS {
             self.lost.get_or_insert_with(|| "the remote opens too many channels".into());
-        } else if self.channels.len().saturating_sub(1 + self.ours()) > MAX_REMOTE {
+        } else if self.channels.len().saturating_sub(1 + self.ours()) > MAX_REMOTE
+            && self.remotes() > MAX_REMOTE
+        {
             self.reset(id);
         }
+    }
+
+    /// Channels of the remote that are open. Those that are closed on our side do not count:
+    /// a browser closes them some hundred at a time.
+    fn remotes(&self) -> usize {
+        let open = |(id, used): &(&u16, &Use)| {
+            **id != HANDSHAKE && !self.is_ours(**id) && **used != Use::Closing
+        };
+        self.channels.iter().filter(open).count()
     }
 
     fn is_ours(&self, id: u16) -> bool {
@@ -387,128 +402,6 @@ impl Channels {
             (_, Use::Begun) => self.reset(id),
         }
     }
-
-    // What the core writes.
-
-    /// Whether the core may write more.
-    pub(crate) fn has_room(&mut self) -> bool {
-        self.buffered() < SEND_BYTES
-    }
-
-    /// Bytes that the remote has not acknowledged.
-    pub(crate) fn buffered(&mut self) -> usize {
-        let Some((_, association)) = &mut self.association else { return 0 };
-        let mut sum = 0;
-        self.busy.retain(|id| {
-            let waiting = association.stream(*id).and_then(|stream| stream.buffered_amount());
-            sum += waiting.as_ref().unwrap_or(&0);
-            waiting.is_ok_and(|waiting| waiting > 0)
-        });
-        sum
-    }
-
-    /// Opens the channel `number` of ours; says at once that it is closed if there
-    /// can be no more.
-    pub(crate) fn open(&mut self, number: u32) {
-        if let Some(id) = self.open_id() {
-            self.channels.insert(id, Use::Open(number));
-            self.ids.insert(number, id);
-            self.write(id, &dcep::OPEN, Kind::Dcep);
-        } else {
-            records::write(&mut self.records, records::CLOSE, number, &[]);
-        }
-    }
-
-    fn open_id(&mut self) -> Option<u16> {
-        let (_, association) = self.association.as_mut()?;
-        // Those that the remote has still to agree to are for another time.
-        let mut later = Vec::new();
-        let id = loop {
-            let id = match self.free.pop_first() {
-                Some(id) => id,
-                None if usize::from(self.next) < 2 * MAX_LOCAL + 2 => {
-                    self.next += 2;
-                    self.next - 2
-                }
-                None => break None,
-            };
-            match association.open_stream(id, Kind::Binary) {
-                Ok(_) => break Some(id),
-                Err(Error::ErrStreamResetPending) => later.push(id),
-                // The remote has taken it, against the rules, and keeps it.
-                Err(_) => {}
-            }
-        };
-        self.free.extend(later);
-        id
-    }
-
-    /// Sends a message. One for a channel that is closed goes nowhere, of which the
-    /// core has been told or will be.
-    pub(crate) fn send(&mut self, number: u32, message: &[u8]) {
-        if let Some(id) = self.ids.get(&number) {
-            self.write(*id, message, Kind::Binary);
-        }
-    }
-
-    fn write(&mut self, id: u16, message: &[u8], kind: Kind) {
-        let Some((_, association)) = &mut self.association else { return };
-        let written =
-            association.stream(id).and_then(|mut stream| stream.write_with_ppi(message, kind));
-        if written.is_ok() {
-            self.busy.insert(id);
-        }
-    }
-
-    /// Leaves the messages of a channel to SCTP until it is released.
-    pub(crate) fn hold(&mut self, number: u32) {
-        self.stopped.extend(self.ids.get(&number));
-    }
-
-    pub(crate) fn release(&mut self, number: u32) {
-        if let Some(id) = self.ids.get(&number).copied() {
-            self.release_id(id);
-        }
-    }
-
-    /// Releases all.
-    pub(crate) fn release_all(&mut self) {
-        while let Some(id) = self.stopped.first().copied() {
-            self.release_id(id);
-        }
-    }
-
-    fn release_id(&mut self, id: u16) {
-        if self.stopped.remove(&id) {
-            self.readable.retain(|other| *other != id);
-            self.readable.push_back(id);
-            // The remote is to be told that there is room again.
-            self.unread = self.unread.max(RECEIVE_BYTES as usize);
-        }
-    }
-
-    /// Closes a channel, after what was sent on it.
-    pub(crate) fn close(&mut self, now: Instant, number: u32) {
-        self.release(number);
-        let Some(id) = self.ids.remove(&number) else { return };
-        if self.is_ours(id) || id == HANDSHAKE {
-            self.reset(id);
-            self.pump();
-        } else {
-            self.channels.insert(id, Use::Closing);
-            self.parting.push_back((now + PARTING, id));
-        }
-    }
-
-    fn reset(&mut self, id: u16) {
-        if let Some(used) = self.channels.get_mut(&id) {
-            *used = Use::Closing;
-        }
-        if let Some((_, association)) = &mut self.association {
-            // It fails if the stream, or all, has ended anyway.
-            let _ = association.stream(id).and_then(|mut stream| stream.close());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -539,33 +432,4 @@ fn carries_message(packet: &[u8]) -> bool {
         rest = rest.get(length..).unwrap_or_default();
     }
     false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_are_found_behind_other_chunks() {
-        let head = [0; 12];
-        let sack = [3, 0, 0, 16, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 0];
-        let cookie = [10, 0, 0, 5, 7, 0, 0, 0];
-        let data = [0, 3, 0, 17];
-        assert!(carries_message(&[&head[..], &data].concat()));
-        assert!(carries_message(&[&head[..], &cookie, &sack, &data].concat()));
-        for other in [&[][..], &sack, &cookie, &[3, 0, 0, 0], &[3, 0, 255, 255]] {
-            assert!(!carries_message(&[&head[..], other].concat()));
-        }
-    }
-
-    #[test]
-    fn a_remote_that_heeds_no_refusal_is_left() {
-        let mut channels = Channels::new(false);
-        for id in 1..=MAX_CHANNELS as u16 {
-            channels.on_opened(id);
-        }
-        assert_eq!(channels.lost(), None);
-        channels.on_opened(MAX_CHANNELS as u16 + 1);
-        assert!(channels.lost().is_some());
-    }
 }

@@ -51,7 +51,7 @@ fn preferring(number: u8, cipher: Cipher) -> Identity {
 
 /// Virtual time begins somewhere.
 #[expect(clippy::disallowed_methods, reason = "an instant has no other origin")]
-fn start() -> Instant {
+pub(crate) fn start() -> Instant {
     Instant::now()
 }
 

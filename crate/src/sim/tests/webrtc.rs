@@ -181,6 +181,32 @@ fn blocked_udp_costs_six_tries_an_hour_and_no_relayed_connection() {
 }
 
 #[test]
+fn with_udp_blocked_the_first_message_is_there_within_a_second_and_a_half() {
+    const ROUND_TRIP: Duration = Duration::from_millis(100);
+    let mut pages = Pages::new(13, true);
+    let (visitor, hidden) = (pages.visitor, pages.hidden);
+    let conditions = Conditions { delay: ROUND_TRIP / 2, ..Conditions::default() };
+    pages.world.set_conditions(conditions);
+    pages.world.block_udp(visitor, true);
+    pages.world.block_udp(hidden, true);
+    pages.world.with(hidden, |peer, _, _| peer.handle_limited(ECHO.into(), true));
+    // All that is known of the other, by a visitor who has met nobody yet.
+    let addresses = vec![pages.address(true), pages.address(false)];
+    let start = pages.world.now();
+    pages.world.with(visitor, |peer, _, now| peer.dial(now, None, addresses));
+    let connected = |world: &World<Echo>| dialed(world.app(visitor)).is_some();
+    assert!(pages.world.run_until(Duration::from_secs(5), connected), "{:?}", pages.log(visitor));
+    let connection = dialed(pages.world.app(visitor)).unwrap();
+    pages.world.with(visitor, |peer, app, now| app.open(peer, now, connection, pattern(1000)));
+    let answered = |world: &World<Echo>| world.app(visitor).done;
+    assert!(pages.world.run_until(Duration::from_secs(5), answered), "{:?}", pages.log(visitor));
+    // TLS and the change to a WebSocket, a round trip each, are not simulated; the way of
+    // the answer, half of one on either side of the relay, does not count.
+    let took = pages.world.now() - start + 2 * ROUND_TRIP - ROUND_TRIP;
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+}
+
+#[test]
 fn a_dial_without_a_way_is_tried_twice_and_leaves_the_relayed_connection() {
     let mut pages = Pages::new(4, false);
     pages.world.block_udp(pages.visitor, true);

@@ -18,11 +18,18 @@ const FLUSH_MS = 3_000
 const HEARD_MS = 3_000
 /** How often to ask whether a silent remote was heard, in milliseconds. */
 const LISTEN_MS = 200
+/**
+ * Channels of ours that were closed and whose ids are in use until the remote has closed
+ * them too, at which it takes its time when many do: further ones open after these. With
+ * those that the core has open they are fewer than the 512 that each side has for sure.
+ */
+const MAX_CLOSING = 256
 /** The label of the channel that makes an offer one for data; it carries nothing. */
 export const INIT_LABEL = 'init'
 
 interface Channel {
-  readonly channel: RTCDataChannel
+  /** None of one that has still to open. */
+  channel: RTCDataChannel | undefined
   /** What was sent before it opened. */
   waiting: Uint8Array<ArrayBuffer>[] | undefined
   waitingBytes: number
@@ -36,6 +43,9 @@ export class DataPipe implements Link {
   readonly #channels = new Map<number, Channel>()
   readonly #reader = new RecordReader()
   #remotes = 0
+  #closing = 0
+  /** Channels that open when fewer close. */
+  #delayed: number[] = []
   #events: LinkEvents | undefined
   #early: [Uint8Array, Uint8Array][] = []
   #earlyBytes = 0
@@ -97,7 +107,7 @@ export class DataPipe implements Link {
   #buffered(): number {
     let sum = 0
     for (const { channel, waitingBytes } of this.#channels.values()) {
-      sum += channel.bufferedAmount + waitingBytes
+      sum += (channel?.bufferedAmount ?? 0) + waitingBytes
     }
     return sum
   }
@@ -113,22 +123,35 @@ export class DataPipe implements Link {
   }
 
   #open(number: number): void {
-    try {
-      this.#adopt(number, this.pc.createDataChannel(''))
-    } catch {
-      // The browser has no more of them.
-      this.#tell(CLOSE, number)
+    this.#channels.set(number, { channel: undefined, waiting: [], waitingBytes: 0, ending: false })
+    this.#delayed.push(number)
+    this.#openDelayed()
+  }
+
+  #openDelayed(): void {
+    while (this.#closing < MAX_CLOSING && !this.#over) {
+      const number = this.#delayed.shift()
+      if (number === undefined) return
+      const entry = this.#channels.get(number)
+      if (entry === undefined) continue
+      try {
+        this.#adopt(number, this.pc.createDataChannel(''), entry)
+      } catch {
+        // The browser has no more of them.
+        this.#channels.delete(number)
+        this.#tell(CLOSE, number)
+      }
     }
   }
 
   #message(number: number, body: Uint8Array): void {
     const entry = this.#channels.get(number)
     if (entry === undefined) return
-    if (entry.waiting === undefined) {
-      this.#send(entry.channel, body)
-    } else {
+    if (entry.waiting !== undefined) {
       entry.waiting.push(body.slice())
       entry.waitingBytes += body.length
+    } else if (entry.channel !== undefined) {
+      this.#send(entry.channel, body)
     }
   }
 
@@ -147,25 +170,35 @@ export class DataPipe implements Link {
     const entry = this.#channels.get(number)
     if (entry === undefined) return
     entry.ending = true
-    this.#closeEmpty(number, entry)
+    // Of one that has still to open nobody knows.
+    if (entry.channel === undefined) this.#channels.delete(number)
+    else this.#closeEmpty(number, entry, entry.channel)
   }
 
   /** Not every browser sends what a channel holds once it is closed. */
-  #closeEmpty(number: number, entry: Channel): void {
+  #closeEmpty(number: number, entry: Channel, channel: RTCDataChannel): void {
     if (!entry.ending || entry.waiting !== undefined) return
-    if (entry.channel.bufferedAmount > 0) {
-      entry.channel.bufferedAmountLowThreshold = 0
+    if (channel.bufferedAmount > 0) {
+      channel.bufferedAmountLowThreshold = 0
       return
     }
     this.#channels.delete(number)
-    entry.channel.onmessage = null
-    entry.channel.onclose = null
-    entry.channel.close()
+    channel.onmessage = null
+    channel.onclose = null
+    if (number < REMOTE) {
+      this.#closing++
+      channel.onclose = () => {
+        this.#closing--
+        this.#openDelayed()
+      }
+    }
+    channel.close()
   }
 
-  #adopt(number: number, channel: RTCDataChannel): void {
-    const waiting = channel.readyState === 'connecting' ? [] : undefined
-    const entry: Channel = { channel, waiting, waitingBytes: 0, ending: false }
+  #adopt(number: number, channel: RTCDataChannel, known?: Channel): void {
+    const entry = known ?? { channel, waiting: undefined, waitingBytes: 0, ending: false }
+    entry.channel = channel
+    if (channel.readyState === 'connecting') entry.waiting ??= []
     this.#channels.set(number, entry)
     channel.binaryType = 'arraybuffer'
     channel.bufferedAmountLowThreshold = LOW_WATER_BYTES
@@ -174,14 +207,14 @@ export class DataPipe implements Link {
       entry.waiting = undefined
       entry.waitingBytes = 0
       for (const bytes of waiting) this.#send(channel, bytes)
-      this.#closeEmpty(number, entry)
+      this.#closeEmpty(number, entry, channel)
     }
     channel.onmessage = ({ data }: MessageEvent<unknown>) => {
       this.#heard = performance.now()
       if (data instanceof ArrayBuffer) this.#tell(MESSAGE, number, new Uint8Array(data))
     }
     channel.onbufferedamountlow = () => {
-      if (entry.ending) this.#closeEmpty(number, entry)
+      if (entry.ending) this.#closeEmpty(number, entry, channel)
       this.#drained()
     }
     channel.onclose = () => {
@@ -277,6 +310,7 @@ export class DataPipe implements Link {
       pc.sctp.transport.onstatechange = null
     }
     for (const { channel } of this.#channels.values()) {
+      if (channel === undefined) continue
       channel.onmessage = null
       channel.onclose = null
       channel.onbufferedamountlow = null
