@@ -5,7 +5,8 @@
 //! copied once and out of which they are copied once.
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
-#[path = "../tests/counting/mod.rs"]
+#[path = "../tests/allocations/counting.rs"]
+#[allow(dead_code, reason = "here it is counted how many there are, not how large")]
 mod counting;
 
 use std::hint::black_box;

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use polypeer::identity::{PeerRecord, SignedEnvelope};
 use polypeer::discovery::mdns::{self, Mdns};
+use polypeer::discovery::topics::announcing::Announcement;
 use polypeer::muxer::yamux::{Config, Role as Side, Yamux};
 use polypeer::negotiate::Dialer;
 use polypeer::protocols::autonat;
+use polypeer::protocols::pubsub::wire::{Extensions, Item, RpcWriter};
+use polypeer::protocols::pubsub::{self, MessageId, Out, Router, Version};
 use polypeer::protocols::autonat::message::{DialStatus, Message, ResponseStatus};
 use polypeer::protocols::kad::{Answer, Contact, Link, Record, Request};
 use polypeer::protocols::rendezvous::{self, Register, Status};
@@ -195,6 +198,44 @@ fn ipns() -> [Vec<u8>; 2] {
     [record.as_bytes().to_vec(), data]
 }
 
+/// RPCs of all kinds, and one of many tiny fields.
+fn pubsub() -> Vec<Vec<u8>> {
+    let id = || MessageId::new(&[7; 50]);
+    let items = [
+        Item::Extensions(Extensions { test: true, choking: true }),
+        Item::Subscribe("news".into()),
+        Item::Unsubscribe("old".into()),
+        Item::IHave("news".into(), vec![id()]),
+        Item::IWant(vec![id()]),
+        Item::Graft("news".into()),
+        Item::Prune { topic: "news".into(), peers: Vec::new(), backoff: Some(u64::MAX) },
+        Item::IDontWant(vec![id()]),
+    ];
+    let mut router =
+        Router::new(pubsub::Config::default(), keypair(3), 1, Rng::from_number(3));
+    let peer = keypair(1).peer_id();
+    router.connected(Instant::ZERO, peer, Version::V1_3, (true, None));
+    router.receive(Instant::ZERO, &peer, Item::Subscribe("news".into()));
+    router.publish(Instant::ZERO, "news", b"hello").unwrap();
+    let messages = std::iter::from_fn(|| router.poll()).filter_map(|out| match out {
+        Out::Message(_, _, message) => Some(Item::Message(message)),
+        _ => None,
+    });
+    let mut all = RpcWriter::default();
+    let mut seeds = Vec::new();
+    for item in items.into_iter().chain(messages) {
+        let mut one = RpcWriter::default();
+        one.push(&item);
+        all.push(&item);
+        seeds.push(one.finish());
+    }
+    seeds.push(all.finish());
+    seeds.push(b"\x0a\x08\x08\x01\x12\x04aaaa".repeat(1000));
+    let addresses = vec!["/ip4/192.0.2.1/tcp/4001".parse().unwrap()];
+    seeds.push(Announcement { key: keypair(1).public(), addresses }.to_bytes());
+    seeds
+}
+
 fn main() {
     let directory = std::env::args().nth(1).expect("a directory for the seeds");
     let write = |target: &str, seeds: &[Vec<u8>]| {
@@ -215,6 +256,7 @@ fn main() {
     write("ipns", &ipns());
     write("kad", &kad(&addresses));
     write("mdns", &mdns(&addresses));
+    write("pubsub", &pubsub());
     write("varint", &[vec![0], vec![0x80, 1], vec![0xff; 9]]);
     let answers = lines(&["/a"]).len() - 4;
     let header = &lines(&["/a"])[..answers];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::identity::PeerId;
 
+use super::choking::Choking;
 use super::message::{Message, MessageIds, Signing};
 use super::score::{ScoreConfig, Thresholds, TopicScore};
 use super::validation::Validation;
@@ -98,6 +99,9 @@ pub struct Config {
     /// Whether peers that are pruned are told of others (PX). Off: for those whom all
     /// begin with.
     pub peer_exchange: bool,
+    /// Whether peers of a mesh that are nearly always late are choked: they tell of messages
+    /// instead of sending them. Off: it saves copies, and costs the slowest deliveries time.
+    pub choking: Option<Choking>,
     /// Whether the test extension of version 1.3 is announced; off.
     pub test_extension: bool,
     /// Whether streams are opened on connections that a relay limits. Off, as in
@@ -136,6 +140,7 @@ impl Default for Config {
             topic_score: TopicScore::default(),
             explicit: Vec::new(),
             peer_exchange: false,
+            choking: None,
             test_extension: false,
             limited: false,
         }

@@ -91,8 +91,10 @@ impl Router {
         if self.scores.of(now, peer) < self.config.thresholds.gossip || !subscribed {
             return;
         }
+        // Who is choked tells of each message at once.
+        let instead = self.count_told(topic, peer, &ids);
         let Some(remote) = self.peers.get_mut(peer) else { return };
-        remote.ihaves += 1;
+        remote.ihaves += usize::from(!instead);
         let room = MAX_IDS.saturating_sub(remote.asked);
         if remote.ihaves > MAX_IHAVES || room == 0 {
             return;
@@ -159,7 +161,9 @@ impl Router {
         let Some(state) = self.topics.get(message.topic()) else { return };
         let understands =
             |peer: &PeerId| self.peers.get(peer).is_some_and(|p| p.version >= Version::V1_2);
-        let mesh = state.mesh.iter().filter(|peer| *peer != from && understands(peer));
+        let sends = |peer: &PeerId| !self.is_lazy(message.topic(), peer);
+        let mesh =
+            state.mesh.iter().filter(|peer| *peer != from && understands(peer) && sends(peer));
         for peer in mesh.copied().collect::<Vec<_>>() {
             self.send(peer, Item::IDontWant(vec![id.clone()]));
         }

@@ -69,6 +69,8 @@ impl Router {
                 self.on_prune(now, peer, &topic, (peers, backoff));
             }
             Item::IDontWant(ids) => self.on_idontwant(peer, ids),
+            Item::Choke(topic) => self.on_choke(peer, &topic, true),
+            Item::Unchoke(topic) => self.on_choke(peer, &topic, false),
             Item::Test => {}
         }
     }
@@ -147,7 +149,9 @@ impl Router {
             }
             Err(_) => return self.refuse(peer, &topic),
         }
+        self.count_copy(&topic, peer, true);
         self.announce(peer, &id, &message);
+        self.spare(peer, &id, &message);
         self.judge(now, *peer, id, message);
     }
 
@@ -159,6 +163,7 @@ impl Router {
 
     fn on_duplicate(&mut self, now: Instant, peer: &PeerId, id: &MessageId, topic: &TopicName) {
         self.stats.duplicates += 1;
+        self.count_copy(topic, peer, false);
         match self.seen.get_mut(id) {
             Some(Fate::Pending(senders))
                 if senders.len() < MAX_SENDERS && !senders.contains(peer) =>

@@ -58,12 +58,14 @@ impl Router {
             for (topic, ours) in names {
                 if ours {
                     self.keep_mesh(now, &topic, size);
+                    self.keep_choking(&topic);
                 } else {
                     self.keep_fanout(now, &topic);
                 }
                 self.gossip(now, &topic, size);
             }
         }
+        self.tidy_links();
         self.cache.shift();
     }
 
@@ -157,6 +159,7 @@ impl Router {
             && state.mesh.insert(peer)
         {
             self.scores.grafted(now, &peer, topic);
+            self.links.forget(topic, &peer);
             self.send(peer, Item::Graft(topic.clone()));
             self.catch_up(peer, topic);
         }
@@ -340,6 +343,7 @@ impl Router {
         self.on_subscribe(peer, topic);
         if let Some(state) = self.topics.get_mut(topic).filter(|state| state.peers.contains(peer)) {
             state.mesh.insert(*peer);
+            self.links.forget(topic, peer);
             self.scores.grafted(now, peer, topic);
             self.catch_up(*peer, topic);
         }

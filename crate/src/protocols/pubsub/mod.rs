@@ -15,6 +15,7 @@
 
 mod backoff;
 mod cache;
+mod choking;
 mod config;
 mod event;
 mod exchange;
@@ -36,6 +37,7 @@ pub mod wire;
 
 pub use backoff::{MAX_BACKOFF, MAX_BACKOFFS};
 pub use cache::MAX_CACHED;
+pub use choking::Choking;
 pub use config::{Config, MeshSize, MessageIdFn, Mode, TopicConfig};
 pub use event::{PublishError, Published, PubsubEvent, Stats, SubscribeError};
 pub use gossip::{MAX_IHAVES, MAX_UNWANTED, MAX_WANTED, PROMISE};

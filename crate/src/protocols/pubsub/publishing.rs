@@ -12,6 +12,7 @@ use super::event::{PublishError, Published};
 use super::message::{Message, MessageId, Signing, TopicName};
 use super::router::{Router, check_name};
 use super::seen::Fate;
+use super::wire::Item;
 
 /// Topics that are published in without a subscription, at a time.
 pub const MAX_FANOUT: usize = 1024;
@@ -138,7 +139,11 @@ impl Router {
             state.mesh.iter().chain(others).filter(wants).copied().collect()
         };
         for peer in to {
-            self.send_message(peer, id, message);
+            if self.is_choked_by(message.topic(), &peer) {
+                self.send(peer, Item::IHave(message.topic().clone(), vec![id.clone()]));
+            } else {
+                self.send_message(peer, id, message);
+            }
         }
     }
 }

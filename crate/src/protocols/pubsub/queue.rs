@@ -25,7 +25,7 @@ const OVERHEAD: usize = 128;
 /// What waits for one peer.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// What must arrive: subscriptions, GRAFT, PRUNE; one a topic and kind.
+    /// What must arrive: subscriptions, GRAFT, PRUNE, CHOKE; one a topic and kind.
     firm: VecDeque<Item>,
     /// What may be late: IHAVE, IWANT, IDONTWANT.
     gossip: VecDeque<Item>,
@@ -157,10 +157,11 @@ fn cost(message: &Message) -> usize {
 }
 
 /// Of two items about the same only the later one is of interest.
-fn subject(item: &Item) -> Option<(bool, &TopicName)> {
+fn subject(item: &Item) -> Option<(u8, &TopicName)> {
     match item {
-        Item::Subscribe(topic) | Item::Unsubscribe(topic) => Some((false, topic)),
-        Item::Graft(topic) | Item::Prune { topic, .. } => Some((true, topic)),
+        Item::Subscribe(topic) | Item::Unsubscribe(topic) => Some((0, topic)),
+        Item::Graft(topic) | Item::Prune { topic, .. } => Some((1, topic)),
+        Item::Choke(topic) | Item::Unchoke(topic) => Some((2, topic)),
         _ => None,
     }
 }

@@ -13,6 +13,7 @@ use crate::time::Instant;
 
 use super::backoff::Backoffs;
 use super::cache::Cache;
+use super::choking::Links;
 use super::config::{Config, MeshSize, Mode, TopicConfig};
 use super::event::{PubsubEvent, Stats, SubscribeError};
 use super::gossip::Promises;
@@ -92,6 +93,7 @@ pub struct Router {
     /// Where those who are connected say, signed, that they are.
     pub(super) records: LongMap<PeerId, Vec<u8>>,
     pub(super) promises: Promises,
+    pub(super) links: Links,
     pub(super) stats: Stats,
     pub(super) ticks: u64,
     heartbeat_at: Option<Instant>,
@@ -117,6 +119,7 @@ impl Router {
             pending: Pending::default(),
             records: LongMap::new(),
             promises: Promises::default(),
+            links: Links::default(),
             stats: Stats::default(),
             ticks: 0,
             heartbeat_at: None,
@@ -275,8 +278,9 @@ impl Router {
         let names: Vec<TopicName> = self.subscriptions().cloned().collect();
         let mut items: Vec<Item> = names.into_iter().map(Item::Subscribe).collect();
         let Some(remote) = self.peers.get(peer) else { return items };
-        if self.config.test_extension && remote.version >= Version::V1_3 {
-            items.insert(0, Item::Extensions(Extensions { test: true }));
+        let ours = self.extensions();
+        if ours != Extensions::default() && remote.version >= Version::V1_3 {
+            items.insert(0, Item::Extensions(ours));
         }
         if !lost || remote.version == Version::Floodsub {
             return items;
@@ -292,6 +296,11 @@ impl Router {
             }
         }
         items
+    }
+
+    /// What we can do beyond our version.
+    fn extensions(&self) -> Extensions {
+        Extensions { test: self.config.test_extension, choking: self.config.choking.is_some() }
     }
 
     // Time.

@@ -18,7 +18,8 @@ use super::message::{Message, MessageId, Parts, TopicName};
 pub const MAX_SUBSCRIPTIONS: usize = 512;
 /// Messages in one RPC.
 pub const MAX_MESSAGES: usize = 4096;
-/// GRAFTs, PRUNEs, IHAVEs, IWANTs and IDONTWANTs in one RPC: a few for each topic.
+/// GRAFTs, PRUNEs, IHAVEs, IWANTs, IDONTWANTs, CHOKEs and UNCHOKEs in one RPC: a few for each
+/// topic.
 pub const MAX_CONTROL: usize = 2048;
 /// Ids of messages in one RPC; what go-libp2p allows a heartbeat (`MaxIHaveLength`).
 pub const MAX_IDS: usize = 5000;
@@ -45,10 +46,17 @@ pub struct Exchanged {
 pub struct Extensions {
     /// The extension that only tests whether extensions work.
     pub test: bool,
+    /// CHOKE and UNCHOKE ([`CHOKING`]).
+    pub choking: bool,
 }
 
 /// The number of the experimental test extension, in its two places.
 const TEST: u32 = 6_492_434;
+/// The number of the extension for lazy links, of our own and in the range for experiments:
+/// of the bool in `ControlExtensions` by which a peer says that it understands it, and of
+/// the message in `RPC`, `{ repeated string choke = 1; repeated string unchoke = 2; }` with
+/// the names of topics.
+pub const CHOKING: u32 = 7_038_551;
 
 /// One thing that an RPC says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +88,10 @@ pub enum Item {
     IDontWant(Vec<MessageId>),
     /// The message of the test extension, which says nothing.
     Test,
+    /// The sender wants to be told of this topic's messages, and not to be sent them.
+    Choke(TopicName),
+    /// The sender wants to be sent this topic's messages again.
+    Unchoke(TopicName),
 }
 
 /// What is still taken of an RPC.
@@ -158,6 +170,9 @@ pub(super) fn read_parts<'a>(
                 control(value.bytes()?, &mut budget, &mut |read| part(Part::Item(read)))?;
             }
             (TEST, Value::Bytes(_)) => part(Part::Item(Item::Test)),
+            (CHOKING, value) => {
+                choking(value.bytes()?, &mut budget, &mut |read| part(Part::Item(read)))?;
+            }
             _ => {}
         }
     }
@@ -227,6 +242,25 @@ fn control(
         };
         match read {
             Some(read) => item(read),
+            None => budget.excess += 1,
+        }
+    }
+    Ok(())
+}
+
+fn choking(
+    bytes: &[u8],
+    budget: &mut Budget,
+    item: &mut impl FnMut(Item),
+) -> Result<(), Malformed> {
+    for field in Reader(bytes) {
+        let (number, value) = field?;
+        if !(1..=2).contains(&number) || !budget.take(|budget| &mut budget.control) {
+            continue;
+        }
+        match topic(value)? {
+            Some(name) if number == 1 => item(Item::Choke(name)),
+            Some(name) => item(Item::Unchoke(name)),
             None => budget.excess += 1,
         }
     }
@@ -303,8 +337,10 @@ fn exchanged(bytes: &[u8]) -> Result<Option<Exchanged>, Malformed> {
 fn extensions(bytes: &[u8]) -> Result<Extensions, Malformed> {
     let mut extensions = Extensions::default();
     for field in Reader(bytes) {
-        if let (TEST, value) = field? {
-            extensions.test = value.number()? != 0;
+        match field? {
+            (TEST, value) => extensions.test = value.number()? != 0,
+            (CHOKING, value) => extensions.choking = value.number()? != 0,
+            _ => {}
         }
     }
     Ok(extensions)
@@ -345,6 +381,7 @@ impl RpcWriter {
         match item {
             Item::Extensions(extensions) => control.message(6, |out| {
                 out.some_number(TEST, extensions.test.into());
+                out.some_number(CHOKING, extensions.choking.into());
             }),
             Item::Subscribe(topic) => body.message(1, |out| {
                 out.number(1, 1).bytes(2, topic.as_bytes());
@@ -374,6 +411,12 @@ impl RpcWriter {
             }),
             Item::IDontWant(ids) => control.message(5, |out| all(out, 1, ids)),
             Item::Test => body.bytes(TEST, &[]),
+            Item::Choke(topic) => body.message(CHOKING, |out| {
+                out.bytes(1, topic.as_bytes());
+            }),
+            Item::Unchoke(topic) => body.message(CHOKING, |out| {
+                out.bytes(2, topic.as_bytes());
+            }),
         };
     }
 
@@ -392,7 +435,11 @@ impl Item {
         let ids = |ids: &[MessageId]| ids.iter().map(|id| id.as_bytes().len() + 3).sum::<usize>();
         let size = match self {
             Self::Extensions(_) | Self::Test => 8,
-            Self::Subscribe(topic) | Self::Unsubscribe(topic) | Self::Graft(topic) => topic.len(),
+            Self::Subscribe(topic)
+            | Self::Unsubscribe(topic)
+            | Self::Graft(topic)
+            | Self::Choke(topic)
+            | Self::Unchoke(topic) => topic.len(),
             Self::Message(message) => message.as_bytes().len(),
             Self::IHave(topic, list) => topic.len() + ids(list),
             Self::IWant(list) | Self::IDontWant(list) => ids(list),

@@ -161,7 +161,7 @@ impl Network {
                     return;
                 }
                 let Some(router) = &mut host.router else { return self.hostile_met(index, other) };
-                router.connected(now, peer, Version::V1_2, (outbound, None));
+                router.connected(now, peer, Version::V1_3, (outbound, None));
                 for item in router.greeting(&peer, false) {
                     self.say(index, other, Arc::new(item));
                 }

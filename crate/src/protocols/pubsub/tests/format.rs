@@ -18,6 +18,8 @@ struct Rpc {
     publish: Vec<Published>,
     #[prost(message, optional, tag = "3")]
     control: Option<Control>,
+    #[prost(message, optional, tag = "7038551")]
+    choking: Option<Chokes>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -99,9 +101,19 @@ struct Info {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
+struct Chokes {
+    #[prost(string, repeated, tag = "1")]
+    choke: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    unchoke: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
 struct Ext {
     #[prost(bool, optional, tag = "6492434")]
     test: Option<bool>,
+    #[prost(bool, optional, tag = "7038551")]
+    choking: Option<bool>,
 }
 
 fn bytes(ids: &[MessageId]) -> Vec<Vec<u8>> {
@@ -115,8 +127,10 @@ fn oracle(items: &[Item]) -> Rpc {
     for item in items {
         let mut control = rpc.control.take().unwrap_or_default();
         match item {
-            Item::Extensions(Extensions { test }) => {
-                control.extensions = Some(Ext { test: test.then_some(true) });
+            Item::Extensions(Extensions { test, choking }) => {
+                let ext = control.extensions.get_or_insert_default();
+                ext.test = test.then_some(true).or(ext.test);
+                ext.choking = choking.then_some(true).or(ext.choking);
             }
             Item::Subscribe(topic) | Item::Unsubscribe(topic) => {
                 let subscribe = Some(matches!(item, Item::Subscribe(_)));
@@ -143,6 +157,14 @@ fn oracle(items: &[Item]) -> Rpc {
             }),
             Item::IDontWant(ids) => control.idontwant.push(Ids { ids: bytes(ids) }),
             Item::Test => {}
+            Item::Choke(topic) => {
+                let chokes = rpc.choking.get_or_insert_default();
+                chokes.choke.push(topic.to_string());
+            }
+            Item::Unchoke(topic) => {
+                let chokes = rpc.choking.get_or_insert_default();
+                chokes.unchoke.push(topic.to_string());
+            }
         }
         rpc.control = (control != Control::default()).then_some(control);
     }
@@ -162,7 +184,10 @@ fn items() -> impl Strategy<Value = Item> {
     let exchanged = (0u64..50, prop::collection::vec(any::<u8>(), 0..40))
         .prop_map(|(peer, record)| Exchanged { peer: super::peer(peer), record });
     prop_oneof![
-        Just(Item::Extensions(Extensions { test: true })),
+        Just(Item::Extensions(Extensions { test: true, choking: false })),
+        Just(Item::Extensions(Extensions { test: true, choking: true })),
+        topics().prop_map(Item::Choke),
+        topics().prop_map(Item::Unchoke),
         topics().prop_map(Item::Subscribe),
         topics().prop_map(Item::Unsubscribe),
         (0u64..9, any::<u64>(), topics(), prop::collection::vec(any::<u8>(), 0..99)).prop_map(

@@ -1,5 +1,6 @@
 //! The router by itself, its wire format against prost, and its limits.
 
+mod choking;
 mod format;
 mod limits;
 mod signatures;

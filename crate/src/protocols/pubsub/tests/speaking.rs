@@ -469,7 +469,7 @@ fn scores_below_the_thresholds_have_their_consequences() {
 #[test]
 fn the_test_extension_is_announced_first_and_answered_once() {
     let mut alone = Alone::new(Config { test_extension: true, ..Config::default() });
-    let extensions = Item::Extensions(wire::Extensions { test: true });
+    let extensions = Item::Extensions(wire::Extensions { test: true, choking: false });
     alone.router.connected(alone.now, peer(1), Version::V1_3, (true, None));
     alone.router.connected(alone.now, peer(2), Version::V1_2, (true, None));
     assert_eq!(alone.router.greeting(&peer(1), false)[0], extensions);

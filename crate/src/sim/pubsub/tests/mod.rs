@@ -3,6 +3,7 @@
 mod attacks;
 
 use super::*;
+use crate::protocols::pubsub::Choking;
 
 fn network(seed: u64, config: Config, peers: usize) -> Network {
     let mut network = Network::new(seed, config);
@@ -93,4 +94,38 @@ fn the_same_seed_gives_the_same_run() {
     };
     assert_eq!(run(7), run(7));
     assert_ne!(run(7).1, run(8).1);
+}
+
+/// What messages cost and how long they take, through lazy links and without them.
+#[test]
+fn choking_spares_copies_and_loses_nothing() {
+    let run = |choking: Option<Choking>| {
+        let mut network = network(4, Config { choking, ..Network::usual() }, 100);
+        let mut rng = Rng::from_number(4);
+        // Time to find out which links are late.
+        let mut begun = None;
+        for number in 0..240 {
+            if number == 120 {
+                begun = Some((network.published(), network.carried()));
+            }
+            network.publish(rng.below(10) as usize, 512);
+            network.run_for(Duration::from_millis(500));
+        }
+        network.run_for(Duration::from_secs(5));
+        let (from, before) = begun.unwrap();
+        let (report, carried) = (network.report(from), network.carried());
+        assert_eq!(report.delivered, report.expected);
+        let each = |sum: u64| sum as f64 / report.delivered as f64;
+        let figures = [
+            each(carried.copies - before.copies),
+            each(carried.data - before.data),
+            each(carried.control - before.control),
+        ];
+        let times = [500, 950, 990].map(|part| report.within(part));
+        println!("copies, bytes, control of a delivery: {figures:.2?}; p50, p95, p99: {times:?}");
+        (figures, times)
+    };
+    let (eager, lazy) = (run(None), run(Some(Choking::default())));
+    assert!(lazy.0[0] < 0.75 * eager.0[0], "{} and {} copies", lazy.0[0], eager.0[0]);
+    assert!(lazy.1[2] < 2 * eager.1[2], "{:?} and {:?}", lazy.1[2], eager.1[2]);
 }

@@ -1,9 +1,9 @@
 //! The multiplexer allocates nothing for a frame in steady traffic.
 
-mod counting;
-
 use polypeer::Instant;
 use polypeer::muxer::yamux::{Config, Read, Role, StreamId, Yamux};
+
+use crate::counting;
 
 /// Sends a chunk on every stream and reads all of it.
 fn round(ends: &mut [Yamux; 2], ids: &[StreamId], wire: &mut Vec<u8>, out: &mut [u8]) -> usize {

@@ -1,0 +1,5 @@
+//! What is allocated, and how much.
+
+mod counting;
+mod muxer;
+mod pubsub;
