@@ -33,6 +33,8 @@ mod service;
 #[cfg(feature = "full")]
 mod store;
 #[cfg(feature = "full")]
+mod topics;
+#[cfg(feature = "full")]
 mod webrtc;
 
 use std::fmt::Display;

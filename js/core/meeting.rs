@@ -117,7 +117,7 @@ impl Core {
 }
 
 impl Core {
-    fn point(&mut self, text: &str) -> Result<Point, f64> {
+    pub(crate) fn point(&mut self, text: &str) -> Result<Point, f64> {
         if !text.starts_with('/') {
             let peer: Result<PeerId, _> = text.parse();
             return peer.map(Point::from).map_err(|error| self.fail(Cause::Address, &error).into());

@@ -6,8 +6,8 @@ use std::fmt::Display;
 use polypeer::node::Event;
 use polypeer::peer::Output;
 use polypeer::protocols::pubsub::{
-    Config, Message, MessageId, MessageIds, Mode, PublishError, PubsubEvent, Router, Signing,
-    TopicConfig, Validation, Verdict,
+    Choking, Config, Message, MessageId, MessageIds, Mode, PublishError, PubsubEvent, Router,
+    Signing, TopicConfig, Validation, Verdict,
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -19,7 +19,8 @@ impl Core {
     /// Publishes and subscribes from now on. `numbers`, of which those below zero change
     /// nothing: floodsub alone, unsigned, ids of the content, published to the mesh
     /// alone, peers exchanged, on limited connections (all 0 or 1), peers wanted in a
-    /// mesh, at least and at most, milliseconds of a heartbeat, bytes of an RPC.
+    /// mesh, at least and at most, milliseconds of a heartbeat, bytes of an RPC, late peers
+    /// choked (0 or 1).
     /// `explicit`: peers, a line each. Negative: a failure's record.
     pub fn start_pubsub(&mut self, now: f64, numbers: &[f64], explicit: &str) -> i32 {
         let mut config = Config::default();
@@ -46,6 +47,7 @@ impl Core {
             config.heartbeat = Duration::from_millis(millis as u64);
         }
         config.max_rpc = number(10).map_or(config.max_rpc, |bytes| bytes as usize);
+        config.choking = (flag(11) == Some(true)).then(Choking::default);
         for name in explicit.lines() {
             match name.parse() {
                 Ok(peer) => config.explicit.push(peer),
@@ -145,7 +147,7 @@ pub(crate) fn record(out: &mut Records<'_>, output: &Output) {
         PubsubEvent::Unsubscribed { peer, topic } => out.part(Tag::Unsubscribed, |out| {
             out.text(topic).text(peer);
         }),
-        _ => {}
+        found => crate::topics::record(out, found),
     }
 }
 

@@ -96,6 +96,8 @@ pub(crate) enum Tag {
     Subscribed = 132,
     #[cfg(feature = "full")]
     Unsubscribed = 133,
+    #[cfg(feature = "full")]
+    TopicPeer = 140,
 }
 
 /// Why something failed, as far as programs care; the order is that of `src/core.ts`.

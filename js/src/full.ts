@@ -8,6 +8,7 @@ import type { Dht } from './dht/types.js'
 import { DiscoveryImpl } from './discovery/discovery.js'
 import { Mdns } from './discovery/mdns.js'
 import { RendezvousImpl, readError } from './discovery/rendezvous.js'
+import { readTopicPeer, setTopicDiscovery, startPeerDiscovery } from './discovery/topics.js'
 import type { Discovered, Discovery, Rendezvous } from './discovery/types.js'
 import {
   InvalidArgumentError,
@@ -171,6 +172,8 @@ export class FullNode extends NodeImpl implements PeerNode {
     rendezvousPoint,
     routers,
     pubsub,
+    topicDiscovery,
+    pubsubPeerDiscovery,
   }: FullNodeOptions): Promise<void> {
     const { raw } = this.#core
     const page = isPage()
@@ -227,6 +230,10 @@ export class FullNode extends NodeImpl implements PeerNode {
     }
     for (const router of routers ?? []) this.routing.add(router)
     if (pubsub !== undefined) this.pubsub.start(pubsub)
+    if (topicDiscovery !== undefined) setTopicDiscovery(this.#core, topicDiscovery)
+    if (pubsubPeerDiscovery) {
+      startPeerDiscovery(this.#core, pubsubPeerDiscovery === true ? {} : pubsubPeerDiscovery)
+    }
     this.engine.touch()
   }
 
@@ -421,6 +428,11 @@ export class FullNode extends NodeImpl implements PeerNode {
       case 133:
         this.pubsub.onPart(kind, body)
         break
+      case 140: {
+        const who = readTopicPeer(body)
+        if (who !== undefined) this.#discovery.found(who)
+        break
+      }
       case 40: {
         const key = body.range().slice()
         const put = body.byte() === 1

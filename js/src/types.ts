@@ -6,8 +6,10 @@ import type {
   Discovery,
   DiscoveryEvents,
   MdnsOptions,
+  PubsubPeerDiscoveryOptions,
   Rendezvous,
   RendezvousPointOptions,
+  TopicDiscoveryOptions,
 } from './discovery/types.js'
 import type { PeerStoreError, PolypeerError } from './errors.js'
 import type { TypedEventTarget } from './events.js'
@@ -116,6 +118,16 @@ export interface FullNodeOptions extends NodeOptions, LimitingOptions {
    * with this option, be it empty, it is told to others from the start.
    */
   readonly pubsub?: PubsubOptions
+  /**
+   * Whether and where peers of the node's topics are looked for. Default: in the DHT, if
+   * the node takes part in one.
+   */
+  readonly topicDiscovery?: boolean | TopicDiscoveryOptions
+  /**
+   * Announces the node in a topic for that and dials others who do so too, as
+   * `@libp2p/pubsub-peer-discovery` does it. Default: false.
+   */
+  readonly pubsubPeerDiscovery?: boolean | PubsubPeerDiscoveryOptions
   /**
    * How peer connections are made; `false` for none. A worker has none but those that
    * a page lends it: the port from `webRtcPort`. In Node, with which certificate WebRTC
@@ -243,7 +255,7 @@ export interface PeerNode extends MiniNode, Limiting {
   readonly routing: Routing
   /** Topics. */
   readonly pubsub: Pubsub
-  /** Who is found on the local network and at rendezvous points. */
+  /** Who is found on the local network, at rendezvous points and by topics. */
   readonly discovery: Discovery
   /** Points where peers meet under a name. */
   readonly rendezvous: Rendezvous

@@ -114,9 +114,17 @@ async function asked(name, ...args) {
   return { name, peerId, address: addresses[0], ask, close: end }
 }
 
-/** Starts a peer that publishes and subscribes; `protocol` is the only one for that which it speaks. */
-export const joinPubsub = (name, protocol) =>
-  asked(name, 'pubsub', ...(protocol === undefined ? [] : ['--protocol', protocol]))
+/**
+ * Starts a peer that publishes and subscribes; `protocol` is the only one for that which it
+ * speaks, `discovery` how it finds the peers of its topics.
+ */
+export const joinPubsub = (name, protocol, discovery) =>
+  asked(
+    name,
+    'pubsub',
+    ...(protocol === undefined ? [] : ['--protocol', protocol]),
+    ...(discovery === undefined ? [] : ['--discovery', discovery]),
+  )
 
 /** Starts a peer that looks for its neighbours on this machine, at a UDP port. */
 export const joinMdns = (name, port) => asked(name, 'mdns', '--port', String(port))

@@ -108,8 +108,8 @@ export class DiscoveryImpl implements Discovery {
   }
 }
 
-function nameOf({ source, namespace = '', peer }: Pick<Discovered, 'source' | 'namespace' | 'peer'>): string {
-  return `${source} ${peer} ${namespace}`
+function nameOf({ source, namespace, topic, peer }: Omit<Discovered, 'addresses' | 'ttl'>): string {
+  return `${source} ${peer} ${namespace ?? topic ?? ''}`
 }
 
 function same(one: Discovered, other: Discovered): boolean {

@@ -1,4 +1,4 @@
-/** Peers that are found: on the local network, and at rendezvous points. */
+/** Peers that are found: on the local network, at rendezvous points, and by topics. */
 
 import type { AbortOptions } from '../abort.js'
 import { PolypeerError } from '../errors.js'
@@ -10,17 +10,20 @@ export interface Discovered {
   readonly peer: PeerId
   /** Where it says that it is. */
   readonly addresses: readonly Multiaddr[]
-  /** How it was found. */
-  readonly source: 'mdns' | 'rendezvous'
+  /** How it was found; `pubsub`: it announced itself in a topic for that. */
+  readonly source: 'mdns' | 'rendezvous' | 'dht' | 'pubsub'
   /** The name that it is registered under, at a rendezvous point. */
   readonly namespace?: string
+  /** The topic that it is said to be in, if one's peers were looked for. */
+  readonly topic?: string
   /** How long that holds, in milliseconds. */
   readonly ttl: number
 }
 
 /**
- * All who are found: neighbours, where the option `mdns` is on, and those whom
- * `node.rendezvous` finds. They can be dialed by PeerId.
+ * All who are found: neighbours, where the option `mdns` is on, those whom
+ * `node.rendezvous` finds, and those who are said to be in topics of this node. The first
+ * two can be dialed by PeerId; the last are dialed by the node while a topic lacks peers.
  *
  * @example
  * ```ts
@@ -61,6 +64,32 @@ export interface MdnsOptions {
   readonly loopback?: boolean
   /** The port; others than 5353, the default, are for tests. */
   readonly port?: number
+}
+
+/**
+ * Where peers of the topics that the node has subscribed to are looked for, while a topic
+ * has fewer peers than its mesh wants.
+ */
+export interface TopicDiscoveryOptions {
+  /** In the DHT, if the node takes part in one. Default: true. */
+  readonly dht?: boolean
+  /** At these rendezvous points, by address or PeerId. Default: none. */
+  readonly points?: readonly (Multiaddr | PeerId)[]
+  /** Whether others find this node there too, as long as it is subscribed. Default: true. */
+  readonly announce?: boolean
+}
+
+/**
+ * How peers announce themselves in a topic for that: as `@libp2p/pubsub-peer-discovery`
+ * does it, with the same names.
+ */
+export interface PubsubPeerDiscoveryOptions {
+  /** In which topics, instead of `_peer-discovery._p2p._pubsub`. */
+  readonly topics?: readonly string[]
+  /** How often, in milliseconds; 1,000 at least. Default: 10,000. */
+  readonly interval?: number
+  /** Only hears of others. Default: false. */
+  readonly listenOnly?: boolean
 }
 
 /** Somebody who is registered at a rendezvous point. */

@@ -48,7 +48,8 @@ export class PubsubImpl implements Pubsub {
 
   /** Publishes and subscribes from now on; without it with the first topic. */
   start(options: PubsubOptions): void {
-    const { mode, sign, ids, floodPublish, peerExchange, limited, mesh = {}, heartbeat, maxRpc } = options
+    const { mode, sign, ids, floodPublish, peerExchange, limited, choking } = options
+    const { mesh = {}, heartbeat, maxRpc } = options
     const flag = (value: boolean | undefined): number => (value === undefined ? -1 : Number(value))
     const counts = [mesh.wanted, mesh.low, mesh.high, heartbeat, maxRpc]
     if (!counts.every((count) => count === undefined || (Number.isInteger(count) && count > 0))) {
@@ -62,6 +63,7 @@ export class PubsubImpl implements Pubsub {
       flag(peerExchange),
       flag(limited),
       ...counts.map((count) => count ?? -1),
+      flag(choking),
     ]
     const core = this.#host.core()
     const explicit = (options.explicit ?? []).join('\n')

@@ -97,6 +97,13 @@ export interface PubsubOptions {
   readonly heartbeat?: number
   /** The longest message with all that belongs to it, in bytes. Default: 1 MiB. */
   readonly maxRpc?: number
+  /**
+   * Peers of a mesh that are nearly always late with what others have sent before are
+   * choked: they tell of messages, and send those that are asked for. It saves copies, and
+   * costs the slowest deliveries time. Peers of other implementations are told, by
+   * IDONTWANT, what need not be sent. Default: false.
+   */
+  readonly choking?: boolean
   /** Peers that get and give everything, by agreement of both sides, and are kept connected. */
   readonly explicit?: readonly PeerId[]
 }
@@ -134,7 +141,7 @@ export interface Pubsub {
   /**
    * Subscribes to a topic, with a listener or for a loop.
    *
-   * @throws {InvalidArgumentError} no topic can have this name: it has 1 to 1,024 bytes.
+   * @throws {InvalidArgumentError} no topic can have this name: it has 1 to 256 bytes.
    * @example
    * ```ts
    * const topic = node.pubsub.subscribe('news')

@@ -82,15 +82,7 @@ func serveDht(name string) error {
 	}
 	defer h.Close()
 	ctx := context.Background()
-	d, err := dht.New(ctx, h,
-		dht.Mode(dht.ModeServer),
-		dht.ProtocolPrefix(protocol.ID(strings.TrimSuffix(name, "/kad/1.0.0"))),
-		dht.Validator(record.NamespacedValidator{
-			"pk":   record.PublicKeyValidator{},
-			"ipns": ipns.Validator{KeyBook: h.Peerstore()},
-			"test": numbered{},
-		}),
-	)
+	d, err := newDht(h, name, dht.ModeServer)
 	if err != nil {
 		return err
 	}
@@ -117,6 +109,19 @@ func serveDht(name string) error {
 		}
 	}
 	return lines.Err()
+}
+
+// newDht takes part in a DHT.
+func newDht(h host.Host, name string, mode dht.ModeOpt) (*dht.IpfsDHT, error) {
+	return dht.New(context.Background(), h,
+		dht.Mode(mode),
+		dht.ProtocolPrefix(protocol.ID(strings.TrimSuffix(name, "/kad/1.0.0"))),
+		dht.Validator(record.NamespacedValidator{
+			"pk":   record.PublicKeyValidator{},
+			"ipns": ipns.Validator{KeyBook: h.Peerstore()},
+			"test": numbered{},
+		}),
+	)
 }
 
 func (p dhtPeer) answer(ctx context.Context, line []byte) (map[string]any, error) {

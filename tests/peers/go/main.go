@@ -49,6 +49,7 @@ func run(args []string) error {
 	which := flags.String("which", "open", "open, closed or elsewhere: the address that AutoNAT is asked about")
 	protocol := flags.String("protocol", "", "the only one to speak, of publish and subscribe")
 	name := flags.String("name", dhtName, "the network of the DHT")
+	discovery := flags.String("discovery", "", "dht: where peers of topics are looked for")
 	switch args[0] {
 	case "pubsub", "dht":
 		if err := flags.Parse(args[1:]); err != nil {
@@ -57,7 +58,7 @@ func run(args []string) error {
 		if args[0] == "dht" {
 			return serveDht(*name)
 		}
-		return servePubsub(*protocol)
+		return servePubsub(*protocol, *discovery)
 	case "listen", "relay":
 		if err := flags.Parse(args[1:]); err != nil {
 			return err

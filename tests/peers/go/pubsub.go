@@ -9,10 +9,12 @@ import (
 	"os"
 	"sync"
 
+	dht "github.com/libp2p/go-libp2p-kad-dht"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/discovery/routing"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -51,14 +53,24 @@ func (r *room) collect(sub *pubsub.Subscription, own peer.ID) {
 	}
 }
 
-// servePubsub does what the input asks for until it ends.
-func servePubsub(name string) error {
+// servePubsub does what the input asks for until it ends; with the discovery "dht" it looks
+// for the peers of its topics in a DHT.
+func servePubsub(name, discovery string) error {
 	h, err := newHost("/ip4/127.0.0.1/tcp/0")
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	ps, err := newPubsub(h, name)
+	options := []pubsub.Option{}
+	if discovery == "dht" {
+		d, err := newDht(h, dhtName, dht.ModeClient)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		options = append(options, pubsub.WithDiscovery(routing.NewRoutingDiscovery(d)))
+	}
+	ps, err := newPubsub(h, name, options...)
 	if err != nil {
 		return err
 	}
@@ -87,11 +99,11 @@ func servePubsub(name string) error {
 	return lines.Err()
 }
 
-func newPubsub(h host.Host, name string) (*pubsub.PubSub, error) {
+func newPubsub(h host.Host, name string, options ...pubsub.Option) (*pubsub.PubSub, error) {
 	ctx := context.Background()
 	switch name {
 	case "":
-		return pubsub.NewGossipSub(ctx, h)
+		return pubsub.NewGossipSub(ctx, h, options...)
 	case string(pubsub.FloodSubID):
 		return pubsub.NewFloodSub(ctx, h)
 	default:

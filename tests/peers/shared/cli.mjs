@@ -22,6 +22,8 @@ export async function main(makePeer, asked = {}) {
       through: { type: 'string' },
       // The only one to speak, of publish and subscribe.
       protocol: { type: 'string' },
+      // Of the peers of topics: `dht`, or `announce` in a topic for that.
+      discovery: { type: 'string' },
       // Of AutoNAT: both are served.
       version: { type: 'string' },
       // That mDNS is spoken at.

@@ -4,7 +4,8 @@ import { answer, bytes, text } from './asked.mjs'
 /**
  * `peer` can `connect(address)`, `subscribe(topic, heard)` where `heard(from, data)` is told
  * what others publish, `publish(topic, data)`, and say who is there: `peers(topic)`, and
- * maybe `mesh(topic)`.
+ * maybe `mesh(topic)`; and maybe `provide(topic)` where those of a topic meet in a DHT, and
+ * tell whom it has `found()`.
  */
 export async function carryOut(peer) {
   const rooms = new Map()
@@ -23,6 +24,11 @@ export async function carryOut(peer) {
         })
         return {}
       }
+      case 'provide':
+        await peer.provide(topic)
+        return {}
+      case 'found':
+        return { found: peer.found() }
       case 'publish':
         await peer.publish(topic, bytes(data))
         return {}

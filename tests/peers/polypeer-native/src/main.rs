@@ -67,7 +67,7 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
     let count = || option("--count").unwrap_or("100").parse::<usize>();
     match arguments {
         [command, ..] if command == "pubsub" => {
-            pubsub::serve().await?;
+            pubsub::serve(option("--discovery").unwrap_or_default()).await?;
             Ok(true)
         }
         [command, ..] if command == "pubsub-bench" => {

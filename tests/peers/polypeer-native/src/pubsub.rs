@@ -1,14 +1,17 @@
 //! The commands `pubsub`, topics as the input says, and `pubsub-bench`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures::StreamExt;
-use polypeer::facade::{Node, Platform, Topic};
-use polypeer::node::Config;
-use polypeer::protocols::pubsub;
+use polypeer::discovery::topics::{self, announcing};
+use polypeer::facade::{Events, Node, Platform, Topic};
+use polypeer::node::{Config, Event};
+use polypeer::protocols::kad;
+use polypeer::protocols::pubsub::{self, PubsubEvent};
 use polypeer::{Keypair, Multiaddr, PeerId, Rng};
 use polypeer_native::Native;
 use serde_json::{Value, json};
@@ -23,19 +26,46 @@ struct Room {
     received: Vec<Value>,
 }
 
+/// Whom the node has found by topics.
+type Found = Arc<Mutex<Vec<String>>>;
+
+async fn follow(mut events: Events, found: Found) {
+    while let Some(event) = events.next().await {
+        if let Event::Pubsub(PubsubEvent::Found { peer, .. }) = event
+            && let Ok(mut found) = found.lock()
+        {
+            found.push(peer.to_string());
+        }
+    }
+}
+
 /// Carries out what the input asks for until it ends.
-pub(crate) async fn serve() -> Outcome<()> {
+/// With the discovery `dht` it looks for the peers of its topics in a DHT and is not found
+/// there; with `provide` it is in one and does not look; with `announce` it announces itself in a topic for that.
+pub(crate) async fn serve(discovery: &str) -> Outcome<()> {
     let platform = Arc::new(Native::default());
     let mut config = Config::new(Keypair::generate_ed25519(&mut Rng::from_seed(platform.seed())));
     config.pubsub = Some(pubsub::Config::default());
+    if discovery == "dht" || discovery == "provide" {
+        let (protocol, mode) = (crate::dht::NAME.into(), kad::Mode::Client);
+        config.kad = Some(kad::Config { protocol, mode, ..kad::Config::default() });
+    }
+    config.topic_discovery = topics::Config { dht: discovery == "dht", ..topics::Config::off() };
     let node = Node::start(platform, config);
     node.listen(crate::LOOPBACK.parse()?).await?;
+    let found = Found::default();
+    tokio::spawn(follow(node.events(), found.clone()));
+    if discovery == "announce" {
+        let interval = Duration::from_secs(1);
+        let config = announcing::Config { interval, ..announcing::Config::default() };
+        node.pubsub().start_peer_discovery(config).await?;
+    }
     let addresses: Vec<String> = node.addresses().await?.iter().map(ToString::to_string).collect();
     println!("{}", json!({ "peerId": node.peer_id().to_string(), "addresses": addresses }));
     let mut rooms = BTreeMap::new();
     let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        match carry_out(&node, &mut rooms, &serde_json::from_str(&line)?).await {
+        match carry_out(&node, (&mut rooms, &found), &serde_json::from_str(&line)?).await {
             Ok(mut answer) => {
                 answer["ok"] = true.into();
                 println!("{answer}");
@@ -49,7 +79,7 @@ pub(crate) async fn serve() -> Outcome<()> {
 
 async fn carry_out(
     node: &Node,
-    rooms: &mut BTreeMap<String, Room>,
+    (rooms, found): (&mut BTreeMap<String, Room>, &Found),
     request: &Value,
 ) -> Outcome<Value> {
     let text = |name: &str| request[name].as_str().unwrap_or_default();
@@ -58,6 +88,12 @@ async fn carry_out(
             node.dial(text("address").parse()?).await?;
             return Ok(json!({}));
         }
+        "provide" => {
+            let mut query = node.dht().provide(&topics::key(text("topic"))).await?;
+            while query.next().await.is_some() {}
+            return Ok(json!({}));
+        }
+        "found" => return Ok(json!({ "found": *found.lock().map_err(|_| "poisoned")? })),
         "subscribe" => {
             let topic = node.pubsub().subscribe(text("topic")).await?;
             rooms.insert(text("topic").to_owned(), Room { topic, received: Vec::new() });
@@ -76,7 +112,7 @@ async fn carry_out(
                 |peers: Vec<PeerId>| peers.iter().map(ToString::to_string).collect::<Vec<_>>();
             json!({
                 "peers": names(room.topic.peers().await?),
-                "mesh": names(node.pubsub().mesh(text("topic")).await?),
+                "mesh": names(room.topic.mesh().await?),
             })
         }
         "received" => {
