@@ -105,6 +105,12 @@ impl Core {
         self.say(&mut peers.iter().map(|peer| peer as &dyn Display))
     }
 
+    /// What a peer is worth; not a number if that is no PeerId.
+    pub fn pubsub_score(&self, now: f64, peer: &str) -> f64 {
+        let score = |peer| self.peer.node().pubsub().map(|router| router.score(instant(now), &peer));
+        peer.parse().map_or(f64::NAN, |peer| score(peer).unwrap_or_default())
+    }
+
     /// What was done so far, as a record of numbers.
     pub fn pubsub_stats(&mut self) -> usize {
         let stats = self.peer.node().pubsub().map(|router| router.stats()).unwrap_or_default();

@@ -8,7 +8,7 @@ import type { Dht } from './dht/types.js'
 import { DiscoveryImpl } from './discovery/discovery.js'
 import { Mdns } from './discovery/mdns.js'
 import { RendezvousImpl, readError } from './discovery/rendezvous.js'
-import { readTopicPeer, setTopicDiscovery, startPeerDiscovery } from './discovery/topics.js'
+import { readTopicPeer } from './discovery/topics.js'
 import type { Discovered, Discovery, Rendezvous } from './discovery/types.js'
 import {
   InvalidArgumentError,
@@ -230,9 +230,9 @@ export class FullNode extends NodeImpl implements PeerNode {
     }
     for (const router of routers ?? []) this.routing.add(router)
     if (pubsub !== undefined) this.pubsub.start(pubsub)
-    if (topicDiscovery !== undefined) setTopicDiscovery(this.#core, topicDiscovery)
+    if (topicDiscovery !== undefined) this.pubsub.setDiscovery(topicDiscovery)
     if (pubsubPeerDiscovery) {
-      startPeerDiscovery(this.#core, pubsubPeerDiscovery === true ? {} : pubsubPeerDiscovery)
+      this.pubsub.startPeerDiscovery(pubsubPeerDiscovery === true ? {} : pubsubPeerDiscovery)
     }
     this.engine.touch()
   }

@@ -46,6 +46,10 @@ describe('topics', { timeout: 60_000 }, () => {
     assert.deepEqual(big.data, large)
     assert.equal(one.pubsub.stats().delivered, 2)
     assert.equal(two.pubsub.stats().published, 2)
+    assert.ok(one.pubsub.score(two.peerId) > 0.5, 'it was the first to send messages')
+    const [stranger] = await row(t, 1)
+    assert.equal(one.pubsub.score(stranger.peerId), 0)
+    assert.throws(() => one.pubsub.score('nobody'), { code: 'ERR_INVALID_ARGUMENT' })
   })
 
   it('pass on what they hear', async (t) => {
@@ -85,6 +89,7 @@ describe('topics', { timeout: 60_000 }, () => {
     assert.deepEqual([topic, error.message], [TOPIC, 'no idea'])
     const { rejected, ignored, delivered } = one.pubsub.stats()
     assert.deepEqual([rejected, ignored, delivered], [1, 1, 2])
+    assert.ok(one.pubsub.score(two.peerId) < 0, 'it sent a bad one')
   })
 
   it('end with the loop that reads them, and others are told', async (t) => {

@@ -25,7 +25,7 @@ export function setTopicDiscovery(core: Core<FullCore>, options: boolean | Topic
 export function startPeerDiscovery(core: Core<FullCore>, options: PubsubPeerDiscoveryOptions): void {
   const { topics = [], interval = -1, listenOnly = false } = options
   if (interval !== -1 && !(Number.isFinite(interval) && interval >= 1000)) {
-    throw new InvalidArgumentError(`pubsubPeerDiscovery: not an interval: ${interval}`)
+    throw new InvalidArgumentError(`not an interval of 1,000 ms or more: ${interval}`)
   }
   const result = core.raw.start_peer_discovery(now(), topics.join('\n'), interval, listenOnly)
   if (result < 0) throw new InvalidArgumentError(core.failure(result).message)

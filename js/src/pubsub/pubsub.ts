@@ -2,6 +2,8 @@
 
 import type { Core as FullCore } from '../../generated/core.js'
 import { type Core, now, Records } from '../core.js'
+import { setTopicDiscovery, startPeerDiscovery } from '../discovery/topics.js'
+import type { PubsubPeerDiscoveryOptions, TopicDiscoveryOptions } from '../discovery/types.js'
 import { InvalidArgumentError } from '../errors.js'
 import { errorOf } from '../failures.js'
 import { TopicImpl } from './topic.js'
@@ -108,6 +110,22 @@ export class PubsubImpl implements Pubsub {
 
   peersOf(topic: string): readonly string[] {
     return this.#peers(topic, false)
+  }
+
+  setDiscovery(options: boolean | TopicDiscoveryOptions): void {
+    setTopicDiscovery(this.#host.core(), options)
+    this.#host.touch()
+  }
+
+  startPeerDiscovery(options: PubsubPeerDiscoveryOptions = {}): void {
+    startPeerDiscovery(this.#host.core(), options)
+    this.#host.touch()
+  }
+
+  score(peer: string): number {
+    const score = this.#host.core().raw.pubsub_score(now(), peer)
+    if (Number.isNaN(score)) throw new InvalidArgumentError(`not a PeerId: ${peer}`)
+    return score
   }
 
   stats(): PubsubStats {

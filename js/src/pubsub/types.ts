@@ -1,5 +1,6 @@
 /** What publish and subscribe promise. */
 
+import type { PubsubPeerDiscoveryOptions, TopicDiscoveryOptions } from '../discovery/types.js'
 import type { PeerId } from '../types.js'
 
 /** A message that a peer has published in a topic. */
@@ -160,6 +161,28 @@ export interface Pubsub {
   readonly topics: readonly string[]
   /** Connected peers that have subscribed to `topic`. */
   peersOf(topic: string): readonly PeerId[]
+  /**
+   * Looks for the peers of topics in this way from now on, instead of the option
+   * `topicDiscovery`: `false` for nobody's, `true` as usual. Where the node is found then no
+   * more, that is withdrawn.
+   *
+   * @throws {InvalidArgumentError} a rendezvous point has no PeerId.
+   */
+  setDiscovery(options: boolean | TopicDiscoveryOptions): void
+  /**
+   * Announces the node in a topic for that from now on and hears of others, as the option
+   * `pubsubPeerDiscovery` does from the start.
+   *
+   * @throws {InvalidArgumentError} no topic can have one of these names, or it is too often.
+   */
+  startPeerDiscovery(options?: PubsubPeerDiscoveryOptions): void
+  /**
+   * What a peer is worth by what it did in topics, 0 for those who are not known: below
+   * zero it is in no mesh. This node's own view, which it tells nobody.
+   *
+   * @throws {InvalidArgumentError} it is no PeerId.
+   */
+  score(peer: PeerId): number
   /** What was done so far. */
   stats(): PubsubStats
 }

@@ -7,8 +7,9 @@
 //! experimental extension ([`wire::CHOKING`](super::wire::CHOKING)); others are told by
 //! IDONTWANT, for messages of any length, as soon as there is one that they are late with.
 //!
-//! The mesh stays what it is: a choked peer is in it, is worth what it is worth, and its
-//! IHAVE comes at once, so that a message that the others do not bring is asked for.
+//! The mesh stays what it is: a choked peer is in it, its IHAVE comes at once, so that a
+//! message that the others do not bring is asked for, and counts for it as a copy would. Who
+//! tells of a message has it: it is sent none.
 //!
 //! What a remote can fill: nothing; what is counted belongs to the members of our meshes.
 
@@ -16,9 +17,11 @@ use std::sync::Arc;
 
 use crate::collections::LongMap;
 use crate::identity::PeerId;
+use crate::time::Instant;
 
 use super::message::{Message, MessageId, TopicName};
 use super::router::Router;
+use super::seen::Fate;
 use super::version::Version;
 use super::wire::Item;
 
@@ -136,16 +139,24 @@ impl Router {
     /// A peer tells of messages; whether it does so in place of sending them.
     pub(super) fn count_told(
         &mut self,
+        now: Instant,
         topic: &TopicName,
         peer: &PeerId,
         ids: &[MessageId],
     ) -> bool {
-        let lazy = self.config.choking.is_some() && self.is_lazy(topic, peer);
-        for id in ids.iter().filter(|_| lazy) {
-            let first = self.seen.get(id).is_none();
+        if !self.is_lazy(topic, peer) {
+            return false;
+        }
+        for id in ids {
+            let fate = self.seen.get(id);
+            if let Some(Fate::Valid(at)) = fate {
+                self.scores.also(peer, topic, now - *at);
+            }
+            let first = fate.is_none();
             self.count(topic, peer, first);
         }
-        lazy
+        self.on_idontwant(peer, ids.to_vec());
+        true
     }
 
     fn count(&mut self, topic: &TopicName, peer: &PeerId, first: bool) {

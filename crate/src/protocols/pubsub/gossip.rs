@@ -92,7 +92,7 @@ impl Router {
             return;
         }
         // Who is choked tells of each message at once.
-        let instead = self.count_told(topic, peer, &ids);
+        let instead = self.count_told(now, topic, peer, &ids);
         let Some(remote) = self.peers.get_mut(peer) else { return };
         remote.ihaves += usize::from(!instead);
         let room = MAX_IDS.saturating_sub(remote.asked);

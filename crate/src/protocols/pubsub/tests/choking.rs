@@ -151,6 +151,39 @@ fn who_would_have_been_first_is_choked_no_more() {
 }
 
 #[test]
+fn telling_counts_as_sending_does_and_who_tells_is_sent_none() {
+    let mut mesh = Mesh::new(4, true, Some(Choking::default()));
+    for number in 0..30 {
+        mesh.message(&[1 + number % 3, 4]);
+    }
+    assert_eq!(mesh.chokes(), [(peer(4), Item::Choke("news".into()))]);
+    let topic: TopicName = "news".into();
+    let tell = |mesh: &mut Mesh, number: u64| {
+        let id = MessageIds::Usual.of(&signed(99, number, "news", b"hello"));
+        mesh.router.receive(mesh.now, &peer(4), Item::IHave("news".into(), vec![id]));
+        mesh.outs();
+    };
+    for number in 0..30 {
+        let next = mesh.seqno + 1;
+        let sent = |said: Vec<(PeerId, Item)>, to: u64| {
+            said.iter().any(|(who, item)| *who == peer(to) && matches!(item, Item::Message(_)))
+        };
+        // Before it comes from another, or after.
+        if number % 2 == 0 {
+            tell(&mut mesh, next);
+        }
+        let said = mesh.message(&[1]);
+        assert!(sent(said.clone(), 2));
+        assert_eq!(sent(said, 4), number % 2 != 0);
+        if number % 2 != 0 {
+            tell(&mut mesh, next);
+        }
+    }
+    assert!(!mesh.router.scores.is_idle(&peer(4), &topic));
+    assert!(mesh.router.scores.is_idle(&peer(3), &topic), "it sent nothing");
+}
+
+#[test]
 fn who_does_not_know_choking_is_told_by_idontwant_that_we_have_a_message() {
     let mut mesh = Mesh::new(4, false, Some(Choking::default()));
     for number in 0..30 {
