@@ -2,9 +2,10 @@
 //! while peers leave, after a partition, and with hostile peers among them.
 //!
 //! `cargo bench -p polypeer --features sim --bench pubsub -- [PEERS …] [--attacks HONEST
-//! RATIO] [--plain] [--told] [--bytes N] [ATTACK …]`. Without anything 1,000 and 10,000
+//! RATIO] [--plain] [--choking] [--told] [--bytes N] [ATTACK …]`. Without anything 1,000 and 10,000
 //! peers, and all attacks on 1,000 honest peers by 4,000 hostile ones, 20 connections to
-//! these for each to an honest one. `--plain`: no attacks. `--told`: the topic's scores are
+//! these for each to an honest one. `--plain`: no attacks, `--choking`: with lazy links
+//! ([`Choking`]), for which a minute goes by before it is measured. `--told`: the topic's scores are
 //! [`TopicScore::expecting`] its messages, and not the usual ones.
 //!
 //! The peers are real routers over a network that carries what they say and nothing else
@@ -53,7 +54,7 @@
 use std::time::{Duration, Instant};
 
 use polypeer::Rng;
-use polypeer::protocols::pubsub::{Config, TopicScore};
+use polypeer::protocols::pubsub::{Choking, Config, TopicScore};
 use polypeer::sim::pubsub::{Network, Report, Role};
 
 /// Connections of each honest peer to honest peers.
@@ -66,7 +67,7 @@ const QUARTER: Duration = Duration::from_secs(15);
 fn main() {
     let (mut sizes, mut chosen) = (Vec::new(), Vec::new());
     let mut scene = Scene { honest: 1000, ratio: 20, told: false, bytes: 512 };
-    let (mut plainly, mut attacks) = (false, false);
+    let (mut plainly, mut attacks, mut choking) = (false, false, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse().ok());
@@ -77,6 +78,7 @@ fn main() {
             }
             "--bytes" => scene.bytes = number().unwrap_or(512),
             "--plain" => plainly = true,
+            "--choking" => choking = Some(Choking::default()),
             "--told" => scene.told = true,
             // Cargo's own.
             "--bench" => {}
@@ -92,7 +94,7 @@ fn main() {
     if !sizes.is_empty() {
         println!("messages of 1 KiB, {LINKS} connections each, 1 % lost on the way; ms");
         println!("{:<34} delivered   p50   p95   p99   max copies control took", "");
-        sizes.into_iter().for_each(plain);
+        sizes.into_iter().for_each(|size| plain(size, choking.clone()));
     }
     if plainly {
         return;
@@ -140,21 +142,26 @@ fn carried(network: &Network) -> [u64; 3] {
     [carried.copies, carried.data, carried.control]
 }
 
-fn plain(size: usize) {
+fn plain(size: usize, choking: Option<Choking>) {
     let time = Duration::from_secs(if size > 2000 { 30 } else { 120 });
     let mut rng = Rng::from_number(9);
     let began = Instant::now();
-    let mut net = Network::new(1, Network::usual());
+    let learns = choking.is_some();
+    let mut net = Network::new(1, Config { choking, ..Network::usual() });
     net.set_loss(10);
     (0..size).for_each(|_| {
         net.add();
     });
     net.connect(LINKS);
     net.run_for(Duration::from_secs(15));
-    let before = carried(&net);
+    if learns {
+        publish(&mut net, &mut rng, size, Duration::from_secs(60), 1024);
+        net.run_for(Duration::from_secs(5));
+    }
+    let (from, before) = (net.published(), carried(&net));
     publish(&mut net, &mut rng, size, time, 1024);
     net.run_for(Duration::from_secs(5));
-    line(&format!("{size} peers"), &net, 0, before, began);
+    line(&format!("{size} peers"), &net, from, before, began);
 
     // A tenth leaves each minute, and as many come.
     let (from, before, began) = (net.published(), carried(&net), Instant::now());
