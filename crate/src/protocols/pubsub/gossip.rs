@@ -105,6 +105,9 @@ impl Router {
             seen.get(id).is_none() && asked < MAX_ASKED
         };
         ids.retain(want);
+        // Who tells of one many times is asked for it once.
+        ids.sort_unstable();
+        ids.dedup();
         self.shuffle(&mut ids, room);
         ids.truncate(room.min(MAX_WANTED.saturating_sub(self.promises.wanted.len())));
         let Some(promised) = ids.first().cloned() else { return };

@@ -334,6 +334,14 @@ fn gossip_is_asked_for_and_what_is_promised_must_come() {
 }
 
 #[test]
+fn what_one_tells_of_many_times_at_once_is_asked_for_once() {
+    let mut alone = Alone::new(Config::default());
+    alone.meet(1, false);
+    let outs = alone.hear(1, Item::IHave("news".into(), vec![id(1); 300]));
+    assert!(matches!(&*outs, [Out::Send(_, Item::IWant(ids))] if *ids == [id(1)]));
+}
+
+#[test]
 fn copies_that_are_not_wanted_are_not_sent() {
     let mut alone = Alone::new(Config::default());
     for number in 1..=3 {
