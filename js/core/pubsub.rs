@@ -107,7 +107,8 @@ impl Core {
 
     /// What a peer is worth; not a number if that is no PeerId.
     pub fn pubsub_score(&self, now: f64, peer: &str) -> f64 {
-        let score = |peer| self.peer.node().pubsub().map(|router| router.score(instant(now), &peer));
+        let score =
+            |peer| self.peer.node().pubsub().map(|router| router.score(instant(now), &peer));
         peer.parse().map_or(f64::NAN, |peer| score(peer).unwrap_or_default())
     }
 

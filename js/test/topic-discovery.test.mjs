@@ -67,6 +67,7 @@ describe('peers of a topic', { timeout: 120_000 }, () => {
     for (let i = 0; i < 2; i++) {
       const node = await kept(t, createNode({ listen, dht: { mode: 'client' }, topicDiscovery: false }))
       await node.dial(server.addresses[0])
+      await until(() => node.dht.status.peers > 0)
       node.pubsub.subscribe(TOPIC)
       // Had it told of the topic, it would have done so before.
       await node.dht.provide(keyOf('something else'))

@@ -19,8 +19,10 @@ async function until(peer, request, holds) {
   while (!holds(await good(peer, request))) await new Promise((resolve) => setTimeout(resolve, 50))
 }
 
-/** What one publishes the other hears, both ways. */
+/** What one, of ours, publishes the other hears, and then the other way. */
 async function talk(one, other) {
+  // What is published before that is told of only, and not to who is in the mesh then.
+  await until(one, { op: 'peers', topic: TOPIC }, ({ mesh }) => mesh.includes(other.peerId))
   for (const [from, to] of [
     [one, other],
     [other, one],

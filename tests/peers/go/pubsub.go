@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -62,9 +64,9 @@ func servePubsub(name, discovery string) error {
 	}
 	defer h.Close()
 	options := []pubsub.Option{}
+	var d *dht.IpfsDHT
 	if discovery == "dht" {
-		d, err := newDht(h, dhtName, dht.ModeClient)
-		if err != nil {
+		if d, err = newDht(h, dhtName, dht.ModeClient); err != nil {
 			return err
 		}
 		defer d.Close()
@@ -87,6 +89,9 @@ func servePubsub(name, discovery string) error {
 			return err
 		}
 		answer, err := carryOut(h, ps, rooms, asked)
+		if err == nil && asked.Op == "connect" && d != nil {
+			err = settled(d)
+		}
 		if err != nil {
 			answer = map[string]any{"ok": false, "error": err.Error()}
 		} else {
@@ -97,6 +102,17 @@ func servePubsub(name, discovery string) error {
 		}
 	}
 	return lines.Err()
+}
+
+// settled waits until the DHT knows whom it can ask: a topic that is told of before is told of
+// again only after minutes.
+func settled(d *dht.IpfsDHT) error {
+	for begun := time.Now(); d.RoutingTable().Size() == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Since(begun) > patience {
+			return errors.New("nobody of the DHT is known")
+		}
+	}
+	return nil
 }
 
 func newPubsub(h host.Host, name string, options ...pubsub.Option) (*pubsub.PubSub, error) {

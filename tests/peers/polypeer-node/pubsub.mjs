@@ -1,5 +1,6 @@
 // The npm package's topics behind the adapters of ../shared/pubsub.mjs and ../shared/gossip.mjs.
 import { createHash } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import { createNode } from 'polypeer'
 import { gossip } from '../shared/gossip.mjs'
 import { carryOut } from '../shared/pubsub.mjs'
@@ -35,7 +36,10 @@ async function makePeer(discovery) {
     publish: (topic, data) => topics.get(topic).publish(data),
     peers: (topic) => topics.get(topic).peers,
     mesh: (topic) => topics.get(topic).mesh,
-    provide: (topic) => node.dht.provide(multihash(`floodsub:${topic}`)),
+    provide: async (topic) => {
+      while (node.dht.status.peers === 0) await setTimeout(10)
+      await node.dht.provide(multihash(`floodsub:${topic}`))
+    },
     found: () => node.discovery.peers.map(({ peer }) => peer),
     close: () => node.close(),
   }

@@ -310,10 +310,14 @@ fn graft(bytes: &[u8]) -> Result<Option<Item>, Malformed> {
 
 fn prune(bytes: &[u8], budget: &mut Budget) -> Result<Option<Item>, Malformed> {
     let (mut name, mut peers, mut backoff) = (None, Vec::new(), None);
+    let mut room = MAX_EXCHANGED;
     for field in Reader(bytes) {
         match field? {
             (1, value) => name = topic(value)?,
-            (2, value) if peers.len() < MAX_EXCHANGED => peers.extend(exchanged(value.bytes()?)?),
+            (2, value) if room > 0 => {
+                room -= 1;
+                peers.extend(exchanged(value.bytes()?)?);
+            }
             (2, _) => budget.excess += 1,
             (3, value) => backoff = Some(value.number()?),
             _ => {}

@@ -121,7 +121,7 @@ fn kept(summary: Summary) -> Outcome<Value> {
 }
 
 /// The events of a query, the last apart.
-async fn run(query: Query) -> Outcome<(Vec<QueryEvent>, Summary)> {
+pub(crate) async fn run(query: Query) -> Outcome<(Vec<QueryEvent>, Summary)> {
     let mut events: Vec<_> = query.collect().await;
     match events.pop() {
         Some(QueryEvent::Done(summary)) => Ok((events, summary)),

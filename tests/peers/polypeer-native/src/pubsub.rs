@@ -39,9 +39,9 @@ async fn follow(mut events: Events, found: Found) {
     }
 }
 
-/// Carries out what the input asks for until it ends.
-/// With the discovery `dht` it looks for the peers of its topics in a DHT and is not found
-/// there; with `provide` it is in one and does not look; with `announce` it announces itself in a topic for that.
+/// Carries out what the input asks for until it ends. With the discovery `dht` it looks for
+/// the peers of its topics in a DHT and is not found there; with `provide` it is in one and
+/// does not look; with `announce` it announces itself in a topic for that.
 pub(crate) async fn serve(discovery: &str) -> Outcome<()> {
     let platform = Arc::new(Native::default());
     let mut config = Config::new(Keypair::generate_ed25519(&mut Rng::from_seed(platform.seed())));
@@ -89,8 +89,11 @@ async fn carry_out(
             return Ok(json!({}));
         }
         "provide" => {
-            let mut query = node.dht().provide(&topics::key(text("topic"))).await?;
-            while query.next().await.is_some() {}
+            // At first it may not have found out whom it can ask.
+            let key = topics::key(text("topic"));
+            while crate::dht::run(node.dht().provide(&key).await?).await?.1.successes == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
             return Ok(json!({}));
         }
         "found" => return Ok(json!({ "found": *found.lock().map_err(|_| "poisoned")? })),
