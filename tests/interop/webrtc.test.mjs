@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 import { launch, openPage } from '../lib/browser.mjs'
 import { failures, listen, missing, peers } from '../lib/peers.mjs'
 import { makePeer } from '../peers/polypeer-node/adapter.mjs'
-import { perf } from '../peers/shared/protocols.mjs'
+import { echo, perf, readAll } from '../peers/shared/protocols.mjs'
 
 const agents = { js: peers['js-node'].agent, polypeer: peers['polypeer-native'].agent }
 /** Who listens and who dials, one of them ours. */
@@ -110,6 +110,28 @@ for (const server of ['go', 'js-node']) {
         await setTimeout(part.length / perMs)
       }
       assert.equal(count, bytes)
+    } finally {
+      await peer.close()
+      await close()
+    }
+  })
+}
+
+for (const server of ['go', 'rust', 'js-node']) {
+  test(`Node has more streams, one after another, with ${server} than a connection has ids`, {
+    skip: missing(server),
+    timeout: 180_000,
+  }, async () => {
+    const { address, close } = await listen(server, 'webrtc-direct')
+    const peer = await makePeer({})
+    try {
+      await peer.connect(address)
+      for (let nth = 0; nth < 600; nth++) {
+        const stream = await peer.open(echo)
+        await stream.write(new Uint8Array([nth % 256]))
+        await stream.closeWrite()
+        assert.deepEqual(await readAll(stream), new Uint8Array([nth % 256]))
+      }
     } finally {
       await peer.close()
       await close()

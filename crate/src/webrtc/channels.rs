@@ -403,10 +403,7 @@ impl Channels {
             if owed {
                 self.say(id, Some(Flag::FinAck), None);
             }
-            if self.channels.get(&id).is_some_and(|channel| channel.fin_told) {
-                self.linger(id);
-            }
-            self.close_if_done(id);
+            self.settle(id);
         }
     }
 

@@ -16,8 +16,10 @@
 //! ignore, and keeps to those it is told. Any other remote may send what it
 //! likes; what the reader has not made room for waits here. From [`HOLD_WAITING`] on
 //! the host is asked to hold the stream back, which one that has SCTP itself can: then
-//! the remote waits, and nothing is lost. In a page up to [`MAX_WAITING`] a stream and
-//! [`MAX_WAITING_IN_ALL`] a connection wait, and the stream that goes beyond is reset
+//! the remote waits, and nothing is lost. It waits with all its streams, since SCTP has
+//! one window for them all; only a reset, or memory without end, could spare the others.
+//! In a page up to [`MAX_WAITING`] a stream and [`MAX_WAITING_IN_ALL`] a connection wait,
+//! and the stream that goes beyond is reset
 //! ([`StreamError::Overrun`](crate::connection::StreamError::Overrun)).
 //!
 //! Source: libp2p specs, `webrtc/README.md` (framing, ends of streams),

@@ -16,7 +16,7 @@ impl Channels {
             } else {
                 channel.fin_owed = true;
             }
-            self.close_if_done(id);
+            self.settle(id);
         }
     }
 
@@ -54,9 +54,17 @@ impl Channels {
         self.close(id);
     }
 
-    /// Both sides have finished: the channel closes with the remote's last word, or
-    /// without it if too many wait for theirs.
-    pub(super) fn linger(&mut self, id: u32) {
+    /// Both sides have finished, perhaps: then the channel closes with the remote's last
+    /// word, or without it if too many wait for theirs.
+    pub(super) fn settle(&mut self, id: u32) {
+        let finished = |channel: &Channel| channel.fin_sent && channel.fin_told;
+        if self.channels.get(&id).is_some_and(finished) {
+            self.linger(id);
+            self.close_if_done(id);
+        }
+    }
+
+    fn linger(&mut self, id: u32) {
         if self.lingering.len() >= MAX_LINGERING
             && let Some(oldest) = self.lingering.pop_front()
         {

@@ -217,27 +217,37 @@ fn no_more_channels_are_opened_than_browsers_have() {
 #[test]
 fn few_finished_channels_wait_for_a_remote_that_does_not_answer() {
     let carrier = Carrier::Signalled { peer: keypair(2).peer_id() };
-    let mut ours = connection(1, Role::Responder, &carrier, None);
     let now = Instant::ZERO;
-    for nth in 0..MAX_LINGERING as u32 + 50 {
-        let mut pipe = Vec::new();
-        record::write(&mut pipe, Kind::Open, REMOTE + nth, &[]);
-        // A proposal, and FIN behind it.
-        let hello = b"\x13/multistream/1.0.0\n\x0c/echo/1.0.0\n";
-        let message = [&[2 + hello.len() as u8, 0x12, hello.len() as u8], &hello[..]].concat();
-        record::write(&mut pipe, Kind::Message, REMOTE + nth, &message);
-        record::write(&mut pipe, Kind::Message, REMOTE + nth, &[2, 0x08, 0]);
-        ours.receive(now, &mut pipe);
-        let id = inbound(&mut ours)[0];
-        assert_eq!(read(&mut ours, id, 1).1, Some(Read::Finished));
-        ours.stream(id).unwrap().finish();
-        while ours.poll_stream().is_some() {}
-        let mut out = Vec::new();
-        ours.transmit(now, &mut out, 65_536);
-        let mut rest = &out[..];
-        let records = core::iter::from_fn(|| record::read(&mut rest));
-        let closed = records.filter(|(kind, ..)| *kind == Kind::Close).count();
-        assert_eq!(closed, usize::from(nth >= MAX_LINGERING as u32), "{nth}");
+    for we_finish_first in [true, false] {
+        let mut ours = connection(1, Role::Responder, &carrier, None);
+        for nth in 0..MAX_LINGERING as u32 + 50 {
+            let mut pipe = Vec::new();
+            record::write(&mut pipe, Kind::Open, REMOTE + nth, &[]);
+            // A proposal, and FIN behind it.
+            let hello = b"\x13/multistream/1.0.0\n\x0c/echo/1.0.0\n";
+            let message = [&[2 + hello.len() as u8, 0x12, hello.len() as u8], &hello[..]].concat();
+            record::write(&mut pipe, Kind::Message, REMOTE + nth, &message);
+            ours.receive(now, &mut pipe);
+            let id = inbound(&mut ours)[0];
+            let mut fin = Vec::new();
+            record::write(&mut fin, Kind::Message, REMOTE + nth, &[2, 0x08, 0]);
+            let mut out = Vec::new();
+            if !we_finish_first {
+                ours.receive(now, &mut fin);
+                assert_eq!(read(&mut ours, id, 1).1, Some(Read::Finished));
+            }
+            ours.stream(id).unwrap().finish();
+            ours.transmit(now, &mut out, 65_536);
+            if we_finish_first {
+                ours.receive(now, &mut fin);
+                ours.transmit(now, &mut out, 65_536);
+            }
+            while ours.poll_stream().is_some() {}
+            let mut rest = &out[..];
+            let records = core::iter::from_fn(|| record::read(&mut rest));
+            let closed = records.filter(|(kind, ..)| *kind == Kind::Close).count();
+            assert_eq!(closed, usize::from(nth >= MAX_LINGERING as u32), "{nth}");
+        }
     }
 }
 
