@@ -10,10 +10,18 @@ import { built, entry, Failure, root, run, say, targetFolder } from './lib.mjs'
 import { PAGES, WASI, wasmToolchain } from './wasm-toolchain.mjs'
 
 /**
- * Builds `crate` and writes `NAME.js`, `NAME.d.ts` and `NAME_bg.wasm` to `out`.
- * The module before wasm-opt keeps its names: its path is returned, for the size report.
+ * Builds `crate` and writes `NAME.js`, `NAME.d.ts` and `NAME_bg.wasm` to `out`: small, or
+ * fast with the profile `node`. The module before wasm-opt keeps its names: its path is
+ * returned, for the size report.
  */
-export async function buildWasm({ crate, out, name, features = [], defaultFeatures = true }) {
+export async function buildWasm({
+  crate,
+  out,
+  name,
+  features = [],
+  defaultFeatures = true,
+  profile = 'wasm',
+}) {
   const toolchain = await wasmToolchain()
   const flags = [
     ...(features.length > 0 ? ['--features', features.join(',')] : []),
@@ -21,18 +29,18 @@ export async function buildWasm({ crate, out, name, features = [], defaultFeatur
   ]
   await run(
     toolchain.cargo,
-    ['build', '--locked', '-p', crate, '--lib', '--target', PAGES, '--profile', 'wasm', ...flags],
+    ['build', '--locked', '-p', crate, '--lib', '--target', PAGES, '--profile', profile, ...flags],
     {
-      env: { ...toolchain.env, ...quiet(PAGES) },
+      env: { ...toolchain.env, ...quiet(PAGES, profile) },
       title: `cargo build -p ${crate} --target ${PAGES} ${flags.join(' ')}`,
     },
   )
   await run('cargo', ['build', '--locked', '--release', '-p', 'polypeer-bindgen'])
   mkdirSync(out, { recursive: true })
-  const module = join(targetFolder, PAGES, 'wasm', `${crate.replaceAll('-', '_')}.wasm`)
+  const module = join(targetFolder, PAGES, profile, `${crate.replaceAll('-', '_')}.wasm`)
   await run(built('polypeer-bindgen'), [module, out, name])
   const bound = join(out, `${name}_bg.wasm`)
-  await optimise(bound, ['-Oz', ...noInlining])
+  await optimise(bound, profile === 'node' ? ['-O3'] : ['-Oz', ...noInlining])
   return module
 }
 
@@ -44,12 +52,12 @@ export async function buildWasi({ crate, out, name }) {
   const toolchain = await wasmToolchain(WASI)
   await run(
     toolchain.cargo,
-    ['build', '--locked', '-p', crate, '--lib', '--target', WASI, '--profile', 'rtc'],
+    ['build', '--locked', '-p', crate, '--lib', '--target', WASI, '--profile', 'node'],
     { env: { ...toolchain.env, ...quiet(WASI) }, title: `cargo build -p ${crate} --target ${WASI}` },
   )
   mkdirSync(out, { recursive: true })
   const module = join(out, `${name}.wasm`)
-  copyFileSync(join(targetFolder, WASI, 'rtc', `${crate.replaceAll('-', '_')}.wasm`), module)
+  copyFileSync(join(targetFolder, WASI, 'node', `${crate.replaceAll('-', '_')}.wasm`), module)
   await optimise(module, ['-O3'])
 }
 
@@ -63,11 +71,10 @@ async function optimise(module, how) {
 
 // A panic stops the module either way; where it was and the values beside it are
 // 6% of its bytes. Stable compilers take these flags when told so. Paths of the
-// machine that built it do not get into the module either.
-const quiet = (target) => ({
+// machine that built it do not get into the module either. Every Node has SIMD.
+const quiet = (target, profile) => ({
   RUSTC_BOOTSTRAP: '1',
-  [`CARGO_TARGET_${target.toUpperCase().replaceAll('-', '_')}_RUSTFLAGS`]:
-    '-Zlocation-detail=none -Zfmt-debug=none',
+  [`CARGO_TARGET_${target.toUpperCase().replaceAll('-', '_')}_RUSTFLAGS`]: `-Zlocation-detail=none -Zfmt-debug=none${profile === 'node' ? ' -Ctarget-feature=+simd128' : ''}`,
 })
 
 // A body that is repeated less compresses better.

@@ -1,4 +1,5 @@
-//! ChaCha20-Poly1305 by the host for large frames, by the core for small ones.
+//! ChaCha20-Poly1305 by the host for large frames, by the core for small ones; signatures
+//! by the host.
 
 use polypeer::security::{Aead, Ciphers, RustCrypto};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -9,6 +10,8 @@ unsafe extern "C" {
     fn release(key: u32);
     fn seal(key: u32, nonce: f64, data: &mut [u8], tag: &mut [u8]);
     fn open(key: u32, nonce: f64, data: &mut [u8], tag: &[u8]) -> bool;
+    #[cfg(feature = "node")]
+    fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> bool;
 }
 
 /// Bytes from which a frame is the host's: below, going there costs more than it wins.
@@ -21,6 +24,11 @@ impl Ciphers for HostCiphers {
     fn chacha20poly1305(&self, key: &[u8; 32]) -> Box<dyn Aead> {
         let small = RustCrypto.chacha20poly1305(key);
         Box::new(HostAead { key: *key, prepared: None, small })
+    }
+
+    #[cfg(feature = "node")]
+    fn verify_ed25519(&self, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Option<bool> {
+        Some(verify(key, message, signature))
     }
 }
 

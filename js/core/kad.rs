@@ -102,11 +102,6 @@ impl Core {
         self.peer.set_validator(namespace, Box::new(HostValidator(validator)));
     }
 
-    /// Plays another part in the DHT: 0 automatic, 1 client, 2 server.
-    pub fn set_dht_mode(&mut self, now: f64, mode: u8) {
-        self.peer.set_dht_mode(instant(now), mode_of(mode));
-    }
-
     /// Begins a query about the key that stands at the start of the input, with a value
     /// behind it: the query's number; less than zero: a failure's record. `enough`:
     /// providers, or peers that agree on a value.
@@ -169,7 +164,7 @@ impl Core {
     }
 }
 
-fn mode_of(number: u8) -> Mode {
+pub(crate) fn mode_of(number: u8) -> Mode {
     match number {
         1 => Mode::Client,
         2 => Mode::Server,

@@ -11,13 +11,13 @@ mod ciphers;
 mod ipns;
 #[cfg(feature = "full")]
 mod kad;
-#[cfg(feature = "full")]
+#[cfg(feature = "node")]
 mod keeping;
 #[cfg(feature = "full")]
 mod limiting;
 #[cfg(feature = "full")]
 mod manager;
-#[cfg(feature = "full")]
+#[cfg(feature = "node")]
 mod mdns;
 #[cfg(feature = "full")]
 mod meeting;
@@ -30,6 +30,8 @@ mod records;
 mod relay;
 #[cfg(feature = "full")]
 mod service;
+#[cfg(feature = "node")]
+mod serving;
 #[cfg(feature = "full")]
 mod store;
 #[cfg(feature = "full")]
@@ -73,13 +75,13 @@ pub struct Core {
     #[cfg(feature = "full")]
     stored: Vec<(Vec<u8>, Vec<u8>)>,
     /// What the store of records has, until all of it is known.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "node")]
     found: Vec<(Vec<u8>, Vec<u8>, u64)>,
     /// What is to change of a peer.
     #[cfg(feature = "full")]
     patch: polypeer::swarm::store::Patch,
     /// Looks for neighbours, if it does.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "node")]
     mdns: Option<polypeer::discovery::mdns::Mdns>,
 }
 
@@ -112,11 +114,11 @@ impl Core {
             output_at: 0,
             #[cfg(feature = "full")]
             stored: Vec::new(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "node")]
             found: Vec::new(),
             #[cfg(feature = "full")]
             patch: polypeer::swarm::store::Patch::default(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "node")]
             mdns: None,
         })
     }
@@ -347,14 +349,17 @@ impl Core {
             #[cfg(feature = "full")]
             {
                 store::record(&mut Records(&mut self.output), &output);
-                reach::record(&mut Records(&mut self.output), &output);
                 relay::record(&mut Records(&mut self.output), &output);
                 manager::record(&mut Records(&mut self.output), &output);
                 pubsub::record(&mut Records(&mut self.output), &output);
                 webrtc::record(&mut Records(&mut self.output), &output);
                 kad::record(&mut Records(&mut self.output), &output);
-                keeping::record(&mut Records(&mut self.output), &output);
                 meeting::record(&mut Records(&mut self.output), &output);
+            }
+            #[cfg(feature = "node")]
+            {
+                serving::record(&mut Records(&mut self.output), &output);
+                keeping::record(&mut Records(&mut self.output), &output);
             }
             record(&mut Records(&mut self.output), output);
         }

@@ -1,4 +1,4 @@
-//! Rendezvous points, as JavaScript asks them and is one.
+//! Rendezvous points, as JavaScript asks them.
 
 use core::time::Duration;
 
@@ -7,7 +7,7 @@ use polypeer::identity::PeerId;
 use polypeer::node::Event;
 use polypeer::peer::Output;
 use polypeer::protocols::rendezvous::{
-    Answer, Found, Point, RendezvousError, RendezvousEvent, RequestId, Search, ServerConfig,
+    Answer, Found, Point, RendezvousError, RendezvousEvent, RequestId, Search,
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -67,42 +67,6 @@ impl Core {
     /// Nobody waits for this request any more.
     pub fn cancel_rendezvous(&mut self, now: f64, request: f64) {
         self.peer.cancel_rendezvous(instant(now), RequestId(request as u64));
-    }
-
-    /// Is a point from now on. `numbers`, of which those below zero change nothing:
-    /// milliseconds of a registration at least and at most, registrations in all, their
-    /// bytes, those of a peer, under a name and of a network, requests a minute.
-    pub fn serve_rendezvous(&mut self, now: f64, numbers: &[f64]) {
-        let number = |at: usize| numbers.get(at).copied().filter(|number| *number >= 0.0);
-        let mut config = ServerConfig::default();
-        for (at, place) in [&mut config.min_ttl, &mut config.max_ttl].into_iter().enumerate() {
-            *place = number(at).map_or(*place, |number| Duration::from_millis(number as u64));
-        }
-        let places = [
-            &mut config.max_registrations,
-            &mut config.max_bytes,
-            &mut config.max_of_peer,
-            &mut config.max_of_namespace,
-            &mut config.max_of_network,
-        ];
-        for (at, place) in places.into_iter().enumerate() {
-            *place = number(at + 2).map_or(*place, |number| number as usize);
-        }
-        config.max_requests = number(7).map_or(config.max_requests, |number| number as u32);
-        self.peer.serve_rendezvous(instant(now), config);
-    }
-
-    /// Four numbers: registrations with us, their peers, names and bytes.
-    pub fn rendezvous_stats(&mut self) -> usize {
-        self.output.clear();
-        let server = self.peer.node().rendezvous_server();
-        let (registrations, peers, names) = server.len();
-        let mut out = Records(&mut self.output);
-        for number in [registrations, peers, names, server.bytes()] {
-            out.number(number as u64);
-        }
-        self.output_at = self.output.as_ptr() as usize;
-        self.output.len()
     }
 
     /// Where we are registered: peer and name of each, one after another.

@@ -3,14 +3,11 @@
 use core::fmt::Display;
 
 use polypeer::Multiaddr;
-use polypeer::node::Event;
-use polypeer::peer::Output;
-use polypeer::protocols::autonat::ServerConfig;
 use polypeer::swarm::addresses::{Config, OwnAddress, Reachability, Source};
 use polypeer::swarm::gate::Subject;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::records::{Cause, Records, Tag};
+use crate::records::Cause;
 use crate::{Core, id, instant};
 
 #[wasm_bindgen]
@@ -63,31 +60,6 @@ impl Core {
         let lines: Vec<Line> = list.into_iter().map(Line).collect();
         self.say(&mut lines.iter().map(|line| line as &dyn Display))
     }
-
-    /// Dials for others who want to know whether they can be dialed, or changes how
-    /// often.
-    pub fn serve_autonat(
-        &mut self,
-        now: f64,
-        requests: usize,
-        requests_of_peer: usize,
-        per_minute: usize,
-        per_minute_of_network: usize,
-        per_minute_of_peer: usize,
-    ) {
-        let mut config = ServerConfig::default();
-        config.max_requests = requests;
-        config.max_requests_of_peer = requests_of_peer;
-        config.per_minute = per_minute;
-        config.per_minute_of_network = per_minute_of_network;
-        config.per_minute_of_peer = per_minute_of_peer;
-        self.peer.serve_autonat(instant(now), config);
-    }
-
-    /// Whether we can be dialed at all.
-    pub fn reachability(&self) -> u8 {
-        number(self.peer.node().reachability())
-    }
 }
 
 struct Line(OwnAddress);
@@ -109,23 +81,10 @@ impl Display for Line {
     }
 }
 
-fn number(reachability: Reachability) -> u8 {
+pub(crate) fn number(reachability: Reachability) -> u8 {
     match reachability {
         Reachability::Unknown => 0,
         Reachability::Public => 1,
         Reachability::Private => 2,
-    }
-}
-
-/// Tells what belongs to this; nothing of anything else.
-pub(crate) fn record(out: &mut Records<'_>, output: &Output) {
-    if let Output::Event(Event::Reachability { address, reachability }) = output {
-        out.part(Tag::Reachability, |out| {
-            out.byte(number(*reachability));
-            match address {
-                Some(address) => out.text(address),
-                None => out.text(&""),
-            };
-        });
     }
 }

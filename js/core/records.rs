@@ -50,7 +50,7 @@ pub(crate) enum Tag {
     Reserved = 70,
     #[cfg(feature = "full")]
     Unreserved = 71,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "node")]
     CircuitEnded = 72,
     #[cfg(feature = "full")]
     TransportEnded = 73,
@@ -58,7 +58,7 @@ pub(crate) enum Tag {
     LimitNear = 74,
     #[cfg(feature = "full")]
     LimitReached = 75,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "node")]
     RelayRefused = 76,
     #[cfg(feature = "full")]
     Rtc = 80,
@@ -66,7 +66,7 @@ pub(crate) enum Tag {
     Upgraded = 81,
     #[cfg(feature = "full")]
     UpgradeFailed = 82,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "node")]
     Reachability = 90,
     #[cfg(feature = "full")]
     DhtAnswered = 100,
@@ -84,9 +84,9 @@ pub(crate) enum Tag {
     RendezvousRenewed = 111,
     #[cfg(feature = "full")]
     RendezvousFailed = 112,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "node")]
     FindRecords = 120,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "node")]
     WriteRecords = 121,
     #[cfg(feature = "full")]
     Published = 130,

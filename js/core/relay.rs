@@ -1,4 +1,4 @@
-//! Relays, as JavaScript uses them and is one.
+//! Relays, as JavaScript uses them.
 
 use core::time::Duration;
 
@@ -6,7 +6,7 @@ use polypeer::connection::Error;
 use polypeer::negotiate::Name;
 use polypeer::node::Event;
 use polypeer::peer::Output;
-use polypeer::protocols::relay::{Allowance, Limit, RelayError, ServiceConfig};
+use polypeer::protocols::relay::{Allowance, RelayError};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::records::{Cause, Records, Tag, stream_cause};
@@ -36,76 +36,9 @@ impl Core {
         }
     }
 
-    /// Serves others as a relay. Times are seconds; a limit of zero is none. `rates`:
-    /// of a circuit, a peer, an address and in all. `peers`: who is allowed, denied and
-    /// trusted, a line each behind `+`, `-` or `*`. Negative: a failure's record.
-    #[allow(clippy::too_many_arguments)]
-    pub fn serve_as_relay(
-        &mut self,
-        now: f64,
-        reservations: usize,
-        reservations_per_ip: usize,
-        ttl: f64,
-        circuits: usize,
-        circuits_per_peer: usize,
-        duration: f64,
-        data: f64,
-        rates: &[f64],
-        peers: &str,
-    ) -> i32 {
-        let mut config = ServiceConfig::default();
-        config.max_reservations = reservations;
-        config.max_reservations_per_ip = reservations_per_ip;
-        config.reservation_ttl = Duration::from_secs(ttl as u64);
-        config.max_circuits = circuits;
-        config.max_circuits_per_peer = circuits_per_peer;
-        config.limit = Limit {
-            duration: Some(Duration::from_secs(duration as u64)).filter(|time| !time.is_zero()),
-            data: Some(data as u64).filter(|data| *data > 0),
-        };
-        let rate =
-            |index: usize| rates.get(index).map(|rate| *rate as u64).filter(|rate| *rate > 0);
-        let all = &mut config.rates;
-        (all.circuit, all.peer, all.ip, all.total) = (rate(0), rate(1), rate(2), rate(3));
-        for line in peers.lines() {
-            let (list, name) = match line.split_at_checked(1) {
-                Some(("+", name)) => (&mut config.allow, name),
-                Some(("-", name)) => (&mut config.deny, name),
-                Some((_, name)) => (&mut config.trusted, name),
-                None => continue,
-            };
-            match name.parse() {
-                Ok(peer) => list.insert(peer),
-                Err(error) => return self.fail(Cause::Address, &error),
-            };
-        }
-        self.peer.serve_as_relay(instant(now), config);
-        0
-    }
-
     /// Whether streams for a protocol are taken on limited connections.
     pub fn handle_limited(&mut self, protocol: &str, takes: bool) {
         self.peer.handle_limited(protocol.into(), takes);
-    }
-
-    /// What is done and was done as a relay, as a record: places, circuits, how many
-    /// rules were in the way and how often each, then the pairs to the end.
-    pub fn relay_stats(&mut self) -> usize {
-        let stats = self.peer.node().relay_service().stats();
-        self.output.clear();
-        let mut out = Records(&mut self.output);
-        out.number(stats.reservations as u64).number(stats.circuits as u64);
-        out.number(stats.refused.len() as u64);
-        for (rule, count) in stats.refused {
-            out.text(&rule.name()).number(count);
-        }
-        for pair in stats.pairs {
-            let [there, back] = pair.bytes;
-            out.text(&pair.source).text(&pair.target).number(pair.circuits);
-            out.number(there).number(back);
-        }
-        self.output_at = self.output.as_ptr() as usize;
-        self.output.len()
     }
 
     /// The relays that serve us, a line each.
@@ -159,12 +92,6 @@ pub(crate) fn record(out: &mut Records<'_>, output: &Output) {
         Output::Ended(connection) => out.part(Tag::TransportEnded, |out| {
             out.number(connection.0);
         }),
-        Output::Event(Event::RelayRefused { peer, refusal }) => {
-            out.part(Tag::RelayRefused, |out| {
-                let after = refusal.retry_after.map_or(-1.0, |after| after.as_millis() as f64);
-                out.text(peer).text(&refusal.rule.name()).float(after);
-            });
-        }
         Output::Event(Event::LimitNear { connection, used, .. }) => {
             out.part(Tag::LimitNear, |out| write(out.number(connection.0), used));
         }
@@ -182,10 +109,6 @@ pub(crate) fn record(out: &mut Records<'_>, output: &Output) {
                 _ => Cause::Transport,
             };
             out.text(relay).failure(cause, error);
-        }),
-        Output::Event(Event::CircuitEnded { summary }) => out.part(Tag::CircuitEnded, |out| {
-            let [there, back] = summary.bytes;
-            out.text(&summary.source).text(&summary.target).number(there).number(back);
         }),
         _ => {}
     }

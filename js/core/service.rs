@@ -2,8 +2,7 @@
 
 use std::fmt::Display;
 
-use polypeer::negotiate::Name;
-use polypeer::service::Versions;
+use polypeer::negotiate::{Name, Versions};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Core;

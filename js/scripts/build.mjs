@@ -12,8 +12,10 @@ const typescript = createRequire(import.meta.url).resolve('typescript/package.js
 await entry(async () => {
   if (!process.argv.includes('--types-only')) {
     const module = { crate: 'polypeer-js', out: join(folder, 'generated') }
-    await buildWasm({ ...module, name: 'mini', defaultFeatures: false })
-    await buildWasm({ ...module, name: 'core' })
+    // Those of pages are small, that of Node has more in it and is fast.
+    await buildWasm({ ...module, name: 'mini', defaultFeatures: false, features: ['small'] })
+    await buildWasm({ ...module, name: 'core', defaultFeatures: false, features: ['small', 'full'] })
+    await buildWasm({ ...module, name: 'node', profile: 'node' })
     await buildWasi({ crate: 'polypeer-rtc', out: module.out, name: 'rtc' })
   }
   rmSync(join(folder, 'dist'), { recursive: true, force: true })

@@ -1,6 +1,6 @@
 /**
- * The door through which the core reaches a faster ChaCha20-Poly1305 than its
- * own, where the platform has one: Node's, in OpenSSL. The module imports these
+ * The door through which the core reaches a faster ChaCha20-Poly1305 and Ed25519 than
+ * its own, where the platform has them: Node's, in OpenSSL. The module imports these
  * functions; they work in the module's memory and never call back.
  */
 
@@ -14,6 +14,8 @@ export interface Ciphers {
   seal(key: number, nonce: number, data: Uint8Array, tag: Uint8Array): void
   /** Decrypts `data`; false if the tag does not fit, and `data` is then of no use. */
   open(key: number, nonce: number, data: Uint8Array, tag: Uint8Array): boolean
+  /** Whether an Ed25519 signature (RFC 8032) of a key of 32 bytes fits. */
+  verify(key: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean
 }
 
 let ciphers: Ciphers | undefined
@@ -41,4 +43,9 @@ export function seal(key: number, nonce: number, data: Uint8Array, tag: Uint8Arr
 /** See {@link Ciphers.open}. Called by the core only when ciphers were installed. */
 export function open(key: number, nonce: number, data: Uint8Array, tag: Uint8Array): boolean {
   return ciphers?.open(key, nonce, data, tag) ?? false
+}
+
+/** See {@link Ciphers.verify}. Called by the core only when ciphers were installed. */
+export function verify(key: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  return ciphers?.verify(key, message, signature) ?? false
 }

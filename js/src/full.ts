@@ -6,7 +6,6 @@ import { type ConnectionId, type Core, now, type Records } from './core.js'
 import { DhtImpl } from './dht/dht.js'
 import type { Dht } from './dht/types.js'
 import { DiscoveryImpl } from './discovery/discovery.js'
-import { Mdns } from './discovery/mdns.js'
 import { RendezvousImpl, readError } from './discovery/rendezvous.js'
 import { readTopicPeer } from './discovery/topics.js'
 import type { Discovered, Discovery, Rendezvous } from './discovery/types.js'
@@ -33,13 +32,8 @@ import {
   type OwnAddress,
   ownAddresses,
   type Reachability,
-  reachabilityEvent,
-  reachabilityOf,
-  serveAutonat,
   setAnnouncing,
 } from './reach.js'
-import { RecordKeeper } from './records/keeper.js'
-import type { RecordStoreError } from './records/types.js'
 import {
   isCircuit,
   limitOf,
@@ -53,6 +47,8 @@ import type { Routing } from './routing/types.js'
 import { versions } from './service/names.js'
 import { ServiceImpl } from './service/service.js'
 import type { RunningService, Service, ServiceOptions } from './service/types.js'
+import type { ServicesEngine } from './serving/services.js'
+import { noServices, type Services } from './serving/types.js'
 import { PeerStoreImpl, StoreWriter } from './store/peer-store.js'
 import type { PeerStore } from './store/types.js'
 import type {
@@ -78,7 +74,7 @@ const BOOTSTRAP_TARGET = 4
  */
 const LEAVING = ['beforeunload', 'pagehide'] as const
 
-/** See {@link PeerNode}. */
+/** See {@link PeerNode}. What it does for others is the module of `serving/`, in Node. */
 export class FullNode extends NodeImpl implements PeerNode {
   readonly peerStore: PeerStore
   readonly filters: NodeFilters
@@ -91,13 +87,12 @@ export class FullNode extends NodeImpl implements PeerNode {
   readonly pubsub: PubsubImpl
   readonly #discovery: DiscoveryImpl
   readonly #rendezvous: RendezvousImpl
-  #mdns: Mdns | undefined
+  readonly #serving: Services
   readonly #core: Core<FullCore>
   readonly #host: Host
   readonly #relays: Relays
   #webrtc: WebRtc | undefined
   #writer: StoreWriter | undefined
-  #keeper: RecordKeeper | undefined
   readonly #services = new Set<ServiceImpl>()
   #unfollow: (() => void) | undefined
   readonly #onHide = (): void => {
@@ -105,7 +100,13 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#writer?.hurry()
   }
 
-  constructor(core: Core<FullCore>, host: Host, privateKey: Uint8Array) {
+  /** `serving` makes what the node does for others, where its module can. */
+  constructor(
+    core: Core<FullCore>,
+    host: Host,
+    privateKey: Uint8Array,
+    serving: (engine: Omit<ServicesEngine, 'core' | 'host'>) => Services = () => noServices,
+  ) {
     super(core, host, privateKey)
     this.#core = core
     this.#host = host
@@ -120,8 +121,6 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.routing = new RoutingImpl((name, record) => this.ipns.verify(name, record))
     this.ipns = new IpnsImpl(checked, privateKey, this.routing)
     const [closed, check, touch] = [() => this.closed, () => this.check(), () => this.engine.touch()]
-    this.#dht = new DhtImpl({ core, closed, check, touch }, isPage())
-    this.dht = this.#dht
     this.pubsub = new PubsubImpl({
       core: checked,
       closed,
@@ -131,7 +130,19 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#discovery = new DiscoveryImpl((who) => emit(this, 'peer:discovery', who))
     this.discovery = this.#discovery
     const found = (who: Discovered): void => this.#discovery.found(who)
-    this.#rendezvous = new RendezvousImpl({ core, closed, check, touch, found })
+    this.#serving = serving({
+      touch,
+      turn: () => this.engine.turn(),
+      emit: (name, detail) => emit(this, name, detail),
+      found,
+      gone: (peer) => {
+        this.#discovery.gone(peer)
+        emit(this, 'peer:gone', peer)
+      },
+    })
+    this.#dht = new DhtImpl({ core, closed, check, touch }, this.#serving, isPage())
+    this.dht = this.#dht
+    this.#rendezvous = new RendezvousImpl({ core, closed, check, touch, found }, this.#serving)
     this.rendezvous = this.#rendezvous
     this.filters = filtersOf(core, (act) => {
       this.check()
@@ -201,31 +212,19 @@ export class FullNode extends NodeImpl implements PeerNode {
     }
     if (page) this.#unfollow = followPage(this)
     this.#relays.prepare(refreshCircuits ?? true)
-    if (relay) this.#relays.serve(relay === true ? {} : relay)
+    if (relay) this.serveAsRelay(relay === true ? {} : relay)
     if (addresses !== undefined) this.setAnnouncing(addresses)
     if (autonat) this.serveAutonat(autonat === true ? {} : autonat)
     if (dht !== undefined && dht !== false) {
       this.#dht.join(dht === true ? {} : dht)
       this.routing.add(this.#dht)
       if (dht !== true && dht.recordStore !== undefined) {
-        const engine = { core: this.#core, turn: () => this.engine.turn() }
-        const failed = (error: RecordStoreError): void => emit(this, 'recordstore:error', error)
-        this.#keeper = await RecordKeeper.open(engine, dht.recordStore, failed)
+        await this.#serving.keepRecords(dht.recordStore)
       }
     }
     if (rendezvousPoint) this.rendezvous.serve(rendezvousPoint === true ? {} : rendezvousPoint)
     if (mdns) {
-      this.#mdns = new Mdns({
-        core: this.#core,
-        host: this.#host,
-        touch: () => this.engine.touch(),
-        found: (who) => this.#discovery.found(who),
-        gone: (peer) => {
-          this.#discovery.gone(peer)
-          emit(this, 'peer:gone', peer)
-        },
-      })
-      await this.#mdns.start(mdns === true ? {} : mdns)
+      await this.#serving.mdns(mdns === true ? {} : mdns)
       this.routing.add(this.#discovery.neighbours)
     }
     for (const router of routers ?? []) this.routing.add(router)
@@ -345,7 +344,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   }
 
   get reachability(): Reachability {
-    return this.closed ? 'unknown' : reachabilityOf(this.#core.raw.reachability())
+    return this.closed ? 'unknown' : this.#serving.reachability
   }
 
   setAnnouncing(options: AddressOptions): void {
@@ -357,19 +356,19 @@ export class FullNode extends NodeImpl implements PeerNode {
 
   serveAutonat(options: AutonatOptions = {}): void {
     this.check()
-    serveAutonat(this.#core, options)
+    this.#serving.autonat(options)
     this.engine.touch()
   }
 
   serveAsRelay(options: RelayServiceOptions = {}): void {
     this.check()
-    this.#relays.serve(options)
+    this.#serving.relay(options)
     this.engine.touch()
   }
 
   relayStats(): RelayStats {
     this.check()
-    return this.#relays.stats()
+    return this.#serving.relayStats()
   }
 
   get relays(): readonly string[] {
@@ -464,9 +463,7 @@ export class FullNode extends NodeImpl implements PeerNode {
         break
       }
       case 70:
-      case 71:
-      case 72:
-      case 76: {
+      case 71: {
         const { name, detail } = this.#relays.event(kind, body)
         emit(this, name, detail)
         break
@@ -487,9 +484,6 @@ export class FullNode extends NodeImpl implements PeerNode {
         if (connection !== undefined) connection.reason = new RelayLimitError(limitOf(body))
         break
       }
-      case 90:
-        emit(this, 'reachability', reachabilityEvent(body))
-        break
       case 80:
         this.#webrtc?.onOrder(body)
         break
@@ -508,10 +502,6 @@ export class FullNode extends NodeImpl implements PeerNode {
       case 104:
         this.#dht.onEvent(kind, body)
         break
-      case 120:
-      case 121:
-        this.#keeper?.onOrder(kind, body)
-        break
       case 110:
         this.#rendezvous.onAnswer(body)
         break
@@ -520,7 +510,10 @@ export class FullNode extends NodeImpl implements PeerNode {
         const [point, namespace] = [body.text(), body.text()]
         if (kind === 111) emit(this, 'rendezvous:renew', { point, namespace, ttl: body.number() })
         else emit(this, 'rendezvous:error', { point, namespace, error: readError(body) })
+        break
       }
+      default:
+        this.#serving.onPart(kind, body)
     }
   }
 
@@ -528,11 +521,10 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#dht.close()
     this.#rendezvous.close()
     this.#discovery.close()
-    await this.#mdns?.close()
     this.#unfollow?.()
     this.#webrtc?.stop()
     this.pubsub.stop()
-    await this.#keeper?.close()
+    await this.#serving.close()
     if (this.#writer === undefined) return
     for (const event of LEAVING) globalThis.removeEventListener?.(event, this.#onHide)
     this.#flush()

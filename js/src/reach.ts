@@ -1,7 +1,7 @@
 /** Where a node can be reached, and how it is known. */
 
 import type { Core as FullCore } from '../generated/core.js'
-import { type Core, now, type Records } from './core.js'
+import { type Core, now } from './core.js'
 import { errorOf } from './failures.js'
 import type { Multiaddr } from './types.js'
 
@@ -79,20 +79,6 @@ export function setAnnouncing(core: Core<FullCore>, options: AddressOptions): vo
   if (result < 0) throw errorOf(core.failure(result), 'addresses')
 }
 
-/** Dials for others from now on. */
-export function serveAutonat(core: Core<FullCore>, options: AutonatOptions): void {
-  const { maxRequests = 16, maxRequestsOfPeer = 2 } = options
-  const { perMinute = 60, perMinuteOfNetwork = 20, perMinuteOfPeer = 12 } = options
-  core.raw.serve_autonat(
-    now(),
-    maxRequests,
-    maxRequestsOfPeer,
-    perMinute,
-    perMinuteOfNetwork,
-    perMinuteOfPeer,
-  )
-}
-
 /** The node's addresses: each line begins with three digits. */
 export function ownAddresses(core: Core<FullCore>): readonly OwnAddress[] {
   return core.lines(core.raw.own_addresses()).map((line) => ({
@@ -101,11 +87,4 @@ export function ownAddresses(core: Core<FullCore>): readonly OwnAddress[] {
     reachability: reachabilityOf(Number(line[1])),
     announced: line[2] === '1',
   }))
-}
-
-/** The detail of the event that a record stands for. */
-export function reachabilityEvent(body: Records): ReachEvents['reachability'] {
-  const reachability = reachabilityOf(body.byte())
-  const address = body.text()
-  return { address: address === '' ? undefined : address, reachability }
 }

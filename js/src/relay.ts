@@ -1,4 +1,4 @@
-/** Relays: places at them, and being one. */
+/** Relays, as one who wants a place at them; what being one takes is in `serving/relay.ts`. */
 
 import type { Core as FullCore } from '../generated/core.js'
 import { type Core, now, Records } from './core.js'
@@ -141,43 +141,6 @@ export class Relays {
     raw.refresh_circuits(refresh)
   }
 
-  /** Serves as a relay from now on, or changes what is allowed. */
-  serve(asked: RelayServiceOptions): void {
-    const { raw } = this.#core
-    const { reservations = 128, reservationsPerIp = 8, reservationTtl = 3_600_000 } = asked
-    const { circuits = 1024, circuitsPerPeer = 16, duration = 120_000, data = 131_072 } = asked
-    const limit = (value: number): number => (Number.isFinite(value) ? Math.max(1, Math.ceil(value)) : 0)
-    const { rates = {}, allow = [], deny = [], trusted = [] } = asked
-    const lists = { '+': allow, '-': deny, '*': trusted }
-    const peers = Object.entries(lists).flatMap(([mark, list]) => list.map((peer) => mark + peer))
-    const result = raw.serve_as_relay(
-      now(),
-      reservations,
-      reservationsPerIp,
-      Math.ceil(reservationTtl / 1000),
-      circuits,
-      circuitsPerPeer,
-      limit(duration / 1000),
-      limit(data),
-      Float64Array.of(rates.circuit ?? 0, rates.peer ?? 0, rates.ip ?? 0, rates.total ?? 0),
-      peers.join('\n'),
-    )
-    if (result < 0) throw errorOf(this.#core.failure(result), [...allow, ...deny, ...trusted].join(', '))
-  }
-
-  stats(): RelayStats {
-    const body = new Records(this.#core.output(this.#core.raw.relay_stats()).slice())
-    const [reservations, circuits] = [body.number(), body.number()]
-    const refused: Partial<Record<RelayRule, number>> = {}
-    for (let left = body.number(); left > 0; left--) refused[body.text() as RelayRule] = body.number()
-    const pairs: RelayPair[] = []
-    while (!body.done) {
-      const [source, target, circuits] = [body.text(), body.text(), body.number()]
-      pairs.push({ source, target, circuits, bytes: [body.number(), body.number()] })
-    }
-    return { reservations, circuits, refused, pairs }
-  }
-
   /** Wants a place: at any relay for `/p2p-circuit`, else at the one that `address` names. */
   listen(address: string): void {
     const result = this.#core.raw.listen_on_relay(now(), address === CIRCUIT ? '' : address)
@@ -198,17 +161,8 @@ export class Relays {
     switch (kind) {
       case 70:
         return { name: 'relay:reserved', detail: { relay: body.text(), addresses: body.lines() } }
-      case 71:
+      default:
         return { name: 'relay:lost', detail: { relay: body.text(), error: errorOf(body.failure()) } }
-      case 76: {
-        const [peer, rule] = [body.text(), body.text() as RelayRule]
-        const after = body.number()
-        return { name: 'relay:refused', detail: { peer, rule, retryAfter: after < 0 ? undefined : after } }
-      }
-      default: {
-        const [source, target] = [body.text(), body.text()]
-        return { name: 'relay:circuit', detail: { source, target, bytes: [body.number(), body.number()] } }
-      }
     }
   }
 }

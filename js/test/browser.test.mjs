@@ -90,6 +90,13 @@ describe('Chromium', { timeout: 180_000 }, () => {
       })
     })
 
+    it(`${place}: is told that others cannot be served`, async () => {
+      const { codes, reachability } = await run('services')
+      assert.deepEqual([...new Set(codes)], ['ERR_UNSUPPORTED'])
+      assert.equal(codes.length, 12)
+      assert.equal(reachability, 'unknown')
+    })
+
     it(`${place}: serves a protocol of its own`, async () => {
       assert.deepEqual(await run('service', node.addresses), ['/test/service/1.4.0', 'HELLO'])
     })

@@ -41,7 +41,7 @@ describe('createNode', options, () => {
   })
 
   it('takes the module from an address, bytes or compiled', async (_t) => {
-    const url = new URL('../generated/core_bg.wasm', import.meta.url)
+    const url = new URL('../generated/node_bg.wasm', import.meta.url)
     const bytes = await readFile(url)
     for (const wasm of [url, url.href, bytes, await WebAssembly.compile(bytes)]) {
       const node = await createNode({ wasm })

@@ -45,7 +45,7 @@ test('the tarball holds what is used and nothing else', () => {
   const names = packed.files.map(({ path }) => path)
   for (const wanted of [
     'package.json',
-    ...['core_bg', 'mini_bg', 'rtc'].map((name) => `generated/${name}.wasm`),
+    ...['core_bg', 'node_bg', 'mini_bg', 'rtc'].map((name) => `generated/${name}.wasm`),
   ])
     assert.ok(names.includes(wanted), wanted)
   const strange = names.filter((name) =>

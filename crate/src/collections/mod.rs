@@ -11,21 +11,22 @@
 
 mod map;
 mod set;
+pub(crate) mod sort;
 
 pub use map::{Entry, Map};
 pub use set::Set;
 
-/// A map that may hold thousands: a tree, but in WebAssembly, where code is what
-/// costs, a [`Map`].
-#[cfg(not(target_arch = "wasm32"))]
+/// A map that may hold thousands: a tree, but in WebAssembly without the feature `fast`,
+/// where code is what costs, a [`Map`].
+#[cfg(any(not(target_arch = "wasm32"), feature = "fast"))]
 pub type LongMap<K, V> = std::collections::BTreeMap<K, V>;
-/// A map that may hold thousands: a tree, but in WebAssembly, where code is what
-/// costs, a [`Map`].
-#[cfg(target_arch = "wasm32")]
+/// A map that may hold thousands: a tree, but in WebAssembly without the feature `fast`,
+/// where code is what costs, a [`Map`].
+#[cfg(all(target_arch = "wasm32", not(feature = "fast")))]
 pub type LongMap<K, V> = Map<K, V>;
 /// A set that may hold thousands; see [`LongMap`].
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "fast"))]
 pub type LongSet<T> = std::collections::BTreeSet<T>;
 /// A set that may hold thousands; see [`LongMap`].
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", not(feature = "fast")))]
 pub type LongSet<T> = Set<T>;

@@ -8,7 +8,7 @@ use futures::channel::{mpsc, oneshot};
 use crate::Instant;
 use crate::identity::PeerId;
 use crate::protocols::rendezvous::{
-    Answer, Found, Point, RendezvousError, RendezvousEvent, RequestId, Search, ServerConfig,
+    Answer, Found, Point, RendezvousError, RendezvousEvent, RequestId, Search,
 };
 
 use super::brain::Brain;
@@ -151,7 +151,11 @@ impl Rendezvous {
     ///
     /// # Errors
     /// [`NodeClosed`]
-    pub async fn serve(&self, config: ServerConfig) -> Result<(), NodeClosed> {
+    #[cfg(feature = "rendezvous-point")]
+    pub async fn serve(
+        &self,
+        config: crate::protocols::rendezvous::ServerConfig,
+    ) -> Result<(), NodeClosed> {
         self.node.with(move |node, now| node.serve_rendezvous(now, config)).await
     }
 

@@ -16,7 +16,7 @@ use crate::connection::{StreamId, ToConnection};
 use crate::identity::PeerId;
 use crate::node::ConnectionId;
 use crate::protocols::relay::{
-    Circuit, CircuitId, HOP_NAME, Limit, Pace, RelayError, RelayStats, STOP_NAME, ServiceConfig,
+    Circuit, CircuitId, HOP_NAME, Limit, Pace, RelayError, RelayStats, STOP_NAME,
 };
 
 use super::brain::Brain;
@@ -40,7 +40,11 @@ impl Node {
     }
 
     /// Serves others as a relay from now on, or changes what they are allowed.
-    pub async fn serve_as_relay(&self, config: ServiceConfig) -> Result<(), NodeClosed> {
+    #[cfg(feature = "relay-service")]
+    pub async fn serve_as_relay(
+        &self,
+        config: crate::protocols::relay::ServiceConfig,
+    ) -> Result<(), NodeClosed> {
         self.with(move |node, now| node.serve_as_relay(now, config)).await
     }
 

@@ -59,12 +59,30 @@ fn verify_strict(
     message: &[u8],
     signature: &Signature,
 ) -> Result<(), SignatureError> {
-    let mut commitment = *signature.r_bytes();
-    commitment[31] &= 0x7f;
-    if key.is_weak() || SMALL_ORDER.contains(&commitment) {
+    if key.is_weak() || is_small(signature.r_bytes()) {
         return Err(SignatureError::new());
     }
     key.verify(message, signature)
+}
+
+/// Whether a point is of small order, by its one encoding.
+#[cfg(feature = "tables")]
+fn is_small(point: &[u8; 32]) -> bool {
+    let mut point = *point;
+    point[31] &= 0x7f;
+    SMALL_ORDER.contains(&point)
+}
+
+/// Whether neither the key nor the commitment of a signature is of small order, so that
+/// lax rules and strict ones find the same of it.
+#[cfg(feature = "tables")]
+pub(super) fn is_strict(key: &[u8; 32], signature: &[u8; 64]) -> bool {
+    // The two that have another encoding, which some read: p for zero, p + 1 for one.
+    let others = [encoded(0xed, 0xff, 0x7f), encoded(0xee, 0xff, 0x7f)];
+    let mut known = *key;
+    known[31] &= 0x7f;
+    let small = is_small(key) || others.contains(&known);
+    !small && signature.first_chunk().is_some_and(|commitment| !is_small(commitment))
 }
 
 pub(super) fn sign(key: &SigningKey, message: &[u8]) -> Vec<u8> {
@@ -126,6 +144,26 @@ mod tests {
         // The neutral one alone fits in the equation: without the rule it would pass.
         let neutral = crafted(&seed, SMALL_ORDER[1], b"news");
         assert!(public.verify(b"news", &Signature::from_slice(&neutral).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn what_is_left_to_a_host_is_nothing_that_strict_rules_refuse() {
+        let key = SigningKey::from_bytes(&[9; 32]);
+        let good: [u8; 64] = sign(&key, b"news").try_into().unwrap();
+        assert!(is_strict(key.verifying_key().as_bytes(), &good));
+        let p = [encoded(0xed, 0xff, 0x7f), encoded(0xee, 0xff, 0x7f)];
+        for point in SMALL_ORDER.into_iter().chain(p) {
+            for sign in [0, 0x80] {
+                let mut point = point;
+                point[31] |= sign;
+                assert!(!is_strict(&point, &good), "{point:x?}");
+            }
+        }
+        for point in SMALL_ORDER {
+            let mut bad = good;
+            bad[..32].copy_from_slice(&point);
+            assert!(!is_strict(key.verifying_key().as_bytes(), &bad));
+        }
     }
 
     #[test]

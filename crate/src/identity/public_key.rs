@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::security::Ciphers;
+
 use super::message::{self, DecodeError, KeyType};
 use super::{PeerId, ed25519};
 
@@ -107,6 +109,27 @@ impl PublicKey {
             #[cfg(not(all(feature = "secp256k1", feature = "ecdsa", feature = "rsa")))]
             kind => Err(VerifyError::NotCompiled(kind)),
         }
+    }
+
+    /// As [`PublicKey::verify`], by what the host has for Ed25519, if it has something.
+    pub(crate) fn verify_by(
+        &self,
+        ciphers: &dyn Ciphers,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), VerifyError> {
+        #[cfg(feature = "tables")]
+        if self.kind == KeyType::Ed25519
+            && let (Ok(key), Ok(signature)) =
+                (<&[u8; 32]>::try_from(self.raw()), signature.try_into())
+            && ed25519::is_strict(key, signature)
+            && let Some(fits) = ciphers.verify_ed25519(key, message, signature)
+        {
+            return if fits { Ok(()) } else { Err(VerifyError::Invalid) };
+        }
+        #[cfg(not(feature = "tables"))]
+        let _ = ciphers;
+        self.verify(message, signature)
     }
 
     /// The peer id.

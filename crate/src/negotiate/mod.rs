@@ -23,6 +23,8 @@ mod line;
 mod listener;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "versions")]
+mod version;
 
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ use thiserror::Error;
 pub use dialer::Dialer;
 pub use line::MAX_LINE;
 pub use listener::{Listener, MAX_BYTES, MAX_LISTING, MAX_PROPOSALS};
+#[cfg(feature = "versions")]
+pub use version::{VersionError, Versions};
 
 /// The name of a protocol, such as `/ipfs/ping/1.0.0`.
 pub type Name = Arc<str>;

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use crate::collections::Map;
 use crate::protocols::rendezvous::{
     Answer, Client, Order, Point, RendezvousError, RendezvousEvent, RequestId, Search, Server,
-    ServerConfig,
 };
 use crate::swarm::DialOptions;
 use crate::time::Instant;
@@ -101,7 +100,12 @@ impl Node {
     }
 
     /// Begins to be a rendezvous point, or changes what is taken from now on.
-    pub fn serve_rendezvous(&mut self, now: Instant, config: ServerConfig) {
+    #[cfg(feature = "rendezvous-point")]
+    pub fn serve_rendezvous(
+        &mut self,
+        now: Instant,
+        config: crate::protocols::rendezvous::ServerConfig,
+    ) {
         let serves = self.meeting.server.config().is_some();
         self.meeting.server.serve(config);
         if !serves {

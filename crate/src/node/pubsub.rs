@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::collections::LongSet;
-use crate::connection::Framing;
+use crate::connection::{self, Framing};
 use crate::identity::PeerId;
 use crate::negotiate::Name;
 use crate::protocols::pubsub::{
@@ -38,11 +38,10 @@ pub(super) struct Gossip {
 
 impl Gossip {
     pub(super) fn new(config: &super::Config, rng: &mut Rng) -> Self {
-        let keypair = &config.connection.keypair;
         let own = config.pubsub.clone();
         Self {
             on: own.is_some(),
-            pubsub: begin(own.unwrap_or_default(), keypair, config.first_sequence, rng),
+            pubsub: begin(own.unwrap_or_default(), &config.connection, config.first_sequence, rng),
             orders: VecDeque::new(),
             dials: LongSet::new(),
             identified: Vec::new(),
@@ -78,9 +77,11 @@ impl Gossip {
     }
 }
 
-fn begin(config: Config, keypair: &crate::Keypair, millis: u64, rng: &mut Rng) -> Box<Pubsub> {
+fn begin(config: Config, ours: &connection::Config, millis: u64, rng: &mut Rng) -> Box<Pubsub> {
     let first = millis.saturating_mul(NANOS).saturating_add(rng.below(NANOS));
-    Box::new(Pubsub::new(config, keypair.clone(), first, rng.fork()))
+    let mut pubsub = Box::new(Pubsub::new(config, ours.keypair.clone(), first, rng.fork()));
+    pubsub.with(|router| router.ciphers = ours.ciphers.clone());
+    pubsub
 }
 
 impl Protocol for Gossip {
@@ -116,8 +117,8 @@ impl Node {
         if self.gossip.on {
             return false;
         }
-        let (keypair, first) = (&self.local.keypair, self.config.first_sequence);
-        self.gossip.pubsub = begin(config, keypair, first, &mut self.gossip.rng);
+        let (ours, first) = (&self.connection_config, self.config.first_sequence);
+        self.gossip.pubsub = begin(config, ours, first, &mut self.gossip.rng);
         self.gossip.on = true;
         for (connection, link) in self.links.iter() {
             let Some(peer) = &link.peer else { continue };

@@ -13,7 +13,7 @@ use crate::identity::PeerId;
 use crate::negotiate::Name;
 use crate::protocols::relay::{
     Circuit, CircuitId, Client, Config, HOP_NAME, Limit, Order, RelayError, Reservation, Service,
-    ServiceConfig, split_circuit,
+    split_circuit,
 };
 use crate::swarm::DialOptions;
 use crate::time::Instant;
@@ -198,7 +198,8 @@ impl Node {
     }
 
     /// Begins to serve as a relay, or changes what is allowed from now on.
-    pub fn serve_as_relay(&mut self, now: Instant, config: ServiceConfig) {
+    #[cfg(feature = "relay-service")]
+    pub fn serve_as_relay(&mut self, now: Instant, config: crate::protocols::relay::ServiceConfig) {
         let serves = self.relays.service.is_serving();
         self.relays.service.serve(config);
         if !serves {

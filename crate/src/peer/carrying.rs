@@ -6,12 +6,10 @@
 //! ([`CLOSE_LIMIT`](crate::connection::CLOSE_LIMIT)); a joined stream is read only as
 //! far as the other takes.
 
-use std::collections::BTreeMap;
-
-use crate::collections::{Map, Set};
+use crate::collections::{LongMap, Map, Set};
 use crate::connection::{StreamEvent, StreamId};
 use crate::node::ConnectionId;
-use crate::protocols::relay::{Circuit, CircuitId, Limit, Pace};
+use crate::protocols::relay::{Circuit, CircuitId, Limit, Pace, SERVES};
 use crate::time::{Instant, earliest};
 
 use super::{Output, Peer};
@@ -24,11 +22,11 @@ type At = (ConnectionId, StreamId);
 /// The streams that are carried, and what for.
 #[derive(Default)]
 pub(super) struct Carried {
-    uses: BTreeMap<At, Use>,
+    uses: LongMap<At, Use>,
     tunnels: Map<ConnectionId, Tunnel>,
     /// Bytes of connections that are over, which their streams had no room for.
-    tails: BTreeMap<At, Vec<u8>>,
-    splices: BTreeMap<CircuitId, Splice>,
+    tails: LongMap<At, Vec<u8>>,
+    splices: LongMap<CircuitId, Splice>,
     /// Connections whose streams have ended, until the host is told.
     ended: Vec<ConnectionId>,
     /// What may be able to go on.
@@ -156,6 +154,9 @@ impl Peer {
         limit: Limit,
         pace: Pace,
     ) {
+        if !SERVES {
+            return;
+        }
         let ends = [ends.source, ends.target];
         let mut detached = true;
         for (connection, stream) in ends {
@@ -191,8 +192,8 @@ impl Peer {
         match self.carried.stirred.pop_first() {
             Some(Use::Tunnel(upper)) => self.carry_tunnel(now, upper),
             Some(Use::Tail(at)) => self.carry_tail(now, at),
-            Some(Use::Splice(circuit)) => self.carry_splice(now, circuit),
-            None => {}
+            Some(Use::Splice(circuit)) if SERVES => self.carry_splice(now, circuit),
+            Some(Use::Splice(_)) | None => {}
         }
     }
 

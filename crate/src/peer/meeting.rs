@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::protocols::rendezvous::{Point, RendezvousError, RequestId, Search, ServerConfig};
+use crate::protocols::rendezvous::{Point, RendezvousError, RequestId, Search};
 use crate::time::Instant;
 
 use super::Peer;
@@ -61,7 +61,12 @@ impl Peer {
     }
 
     /// Begins to be a rendezvous point, or changes what is taken.
-    pub fn serve_rendezvous(&mut self, now: Instant, config: ServerConfig) {
+    #[cfg(feature = "rendezvous-point")]
+    pub fn serve_rendezvous(
+        &mut self,
+        now: Instant,
+        config: crate::protocols::rendezvous::ServerConfig,
+    ) {
         self.node.serve_rendezvous(now, config);
         self.settle(now);
     }

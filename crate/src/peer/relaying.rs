@@ -2,7 +2,7 @@
 
 use crate::address::Multiaddr;
 use crate::negotiate::Name;
-use crate::protocols::relay::{RelayError, ServiceConfig};
+use crate::protocols::relay::RelayError;
 use crate::time::Instant;
 
 use super::Peer;
@@ -37,7 +37,8 @@ impl Peer {
     }
 
     /// Serves others as a relay; see [`Node::serve_as_relay`](crate::node::Node::serve_as_relay).
-    pub fn serve_as_relay(&mut self, now: Instant, config: ServiceConfig) {
+    #[cfg(feature = "relay-service")]
+    pub fn serve_as_relay(&mut self, now: Instant, config: crate::protocols::relay::ServiceConfig) {
         self.node.serve_as_relay(now, config);
         self.settle(now);
     }

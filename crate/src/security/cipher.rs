@@ -24,6 +24,18 @@ pub trait Aead: Send {
 pub trait Ciphers: Send + Sync {
     /// A ChaCha20-Poly1305 under `key`.
     fn chacha20poly1305(&self, key: &[u8; 32]) -> Box<dyn Aead>;
+
+    /// Whether an Ed25519 signature (RFC 8032) fits, where the host has a faster way than
+    /// ours; `None`, the default, leaves it to ours. What keys and commitments of small
+    /// order can do is not its matter: they are refused before.
+    fn verify_ed25519(
+        &self,
+        _key: &[u8; 32],
+        _message: &[u8],
+        _signature: &[u8; 64],
+    ) -> Option<bool> {
+        None
+    }
 }
 
 /// The cipher that runs everywhere: pure Rust and vectors. In WebAssembly, where

@@ -46,7 +46,6 @@ mod queue;
 mod state;
 #[cfg(test)]
 mod tests;
-mod version;
 
 use core::time::Duration;
 
@@ -60,7 +59,7 @@ use crate::node::{ConnectionId, Direction};
 pub use self::context::{Context, SessionContext};
 pub(crate) use self::machine::Machine;
 pub use self::queue::{Full, Sent};
-pub use self::version::{VersionError, Versions};
+pub use crate::negotiate::{VersionError, Versions};
 
 /// A session, unique for the life of its service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

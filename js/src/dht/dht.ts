@@ -6,6 +6,7 @@ import { InvalidArgumentError, NodeClosedError, UnsupportedError } from '../erro
 import { errorOf } from '../failures.js'
 import { multihashOf } from '../routing/names.js'
 import { type Content, RecordError, type RoutedPeer, RoutingError } from '../routing/types.js'
+import { noServices, type Services } from '../serving/types.js'
 import { type Following, QueryImpl } from './query.js'
 import type {
   Dht,
@@ -68,12 +69,14 @@ interface Wanted extends Following {
 /** See {@link Dht}. */
 export class DhtImpl implements Dht {
   readonly #engine: DhtEngine
+  readonly #services: Services
   readonly #page: boolean
   #joined = false
   readonly #queries = new Map<number, Running>()
 
-  constructor(engine: DhtEngine, page: boolean) {
+  constructor(engine: DhtEngine, services: Services, page: boolean) {
     this.#engine = engine
+    this.#services = services
     this.#page = page
   }
 
@@ -81,7 +84,7 @@ export class DhtImpl implements Dht {
   join(options: DhtOptions): void {
     const { protocol = NAME, mode = 'auto', store, validators } = options
     if (!protocol.startsWith('/')) throw new InvalidArgumentError(`not the name of a protocol: ${protocol}`)
-    if (this.#page && mode === 'server') throw new UnsupportedError('a page can only be a client of a DHT')
+    if (mode === 'server') this.#checkServes()
     const { alpha, paths, maxDials, timeout } = options
     const counts = [alpha, paths, maxDials, timeout, store?.records, store?.bytes, store?.provided]
     for (const count of counts) {
@@ -112,6 +115,15 @@ export class DhtImpl implements Dht {
     return at
   }
 
+  /** Whether it can answer others. */
+  get #serves(): boolean {
+    return !this.#page && this.#services !== noServices
+  }
+
+  #checkServes(): void {
+    if (!this.#serves) throw new UnsupportedError('a page can only be a client of a DHT')
+  }
+
   #check(): Core<FullCore> {
     this.#engine.check()
     if (!this.#joined) {
@@ -131,9 +143,11 @@ export class DhtImpl implements Dht {
   }
 
   setMode(mode: DhtMode): void {
-    if (this.#page && mode === 'server') throw new UnsupportedError('a page can only be a client of a DHT')
-    const number = this.#mode(this.#page ? 'client' : mode)
-    this.#check().raw.set_dht_mode(now(), number)
+    const number = this.#mode(mode)
+    this.#check()
+    if (mode === 'server') this.#checkServes()
+    // A page, and a node that holds no server, is a client in every other mode.
+    if (this.#serves) this.#services.dhtMode(number)
     this.#engine.touch()
   }
 

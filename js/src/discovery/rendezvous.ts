@@ -5,6 +5,7 @@ import { type AbortOptions, abortable, type Deferred, deferred } from '../abort.
 import { type Core, now, Records } from '../core.js'
 import { InvalidArgumentError, NodeClosedError, type PolypeerError } from '../errors.js'
 import { errorOf } from '../failures.js'
+import type { Services } from '../serving/types.js'
 import {
   type Discovered,
   type Registration,
@@ -36,10 +37,12 @@ type Answer = number | Registrations | undefined
 /** See {@link Rendezvous}. */
 export class RendezvousImpl implements Rendezvous {
   readonly #engine: MeetingEngine
+  readonly #services: Services
   readonly #waiting = new Map<number, Deferred<Answer>>()
 
-  constructor(engine: MeetingEngine) {
+  constructor(engine: MeetingEngine, services: Services) {
     this.#engine = engine
+    this.#services = services
   }
 
   async register(
@@ -84,24 +87,13 @@ export class RendezvousImpl implements Rendezvous {
 
   serve(options: RendezvousPointOptions = {}): void {
     this.#engine.check()
-    const { minTtl, maxTtl, registrations, bytes, perPeer, perNamespace, perNetwork, requests } = options
-    const numbers = [minTtl, maxTtl, registrations, bytes, perPeer, perNamespace, perNetwork, requests]
-    for (const number of numbers) {
-      if (!(number === undefined || (Number.isSafeInteger(number) && number >= 0))) {
-        throw new InvalidArgumentError(`not a limit: ${number}`)
-      }
-    }
-    const given = new Float64Array(numbers.map((number) => number ?? -1))
-    this.#engine.core.raw.serve_rendezvous(now(), given)
+    this.#services.rendezvousPoint(options)
     this.#engine.touch()
   }
 
   get stats(): RendezvousStats {
     this.#engine.check()
-    const { core } = this.#engine
-    const body = new Records(core.output(core.raw.rendezvous_stats()).slice())
-    const [registrations, peers] = [body.number(), body.number()]
-    return { registrations, peers, namespaces: body.number(), bytes: body.number() }
+    return this.#services.rendezvousStats()
   }
 
   async #ask(

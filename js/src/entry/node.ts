@@ -2,13 +2,14 @@
 
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { Core, initSync } from '../../generated/core.js'
+import { Core, initSync } from '../../generated/node.js'
 import { install } from '../ciphers.js'
 import { createNodeOn, generateKeyOn, type Platform } from '../create.js'
-import { FullNode } from '../full.js'
+import { LoadError } from '../errors.js'
 import { nodeHost } from '../host/node.js'
 import { nodeCiphers } from '../host/node-ciphers.js'
 import { newCertificate } from '../host/webrtc/node-direct.js'
+import { ServingNode } from '../serving/node.js'
 import type { FullNodeOptions, PeerNode } from '../types.js'
 
 export * from '../discovery/types.js'
@@ -32,12 +33,23 @@ export type * from '../store/types.js'
 
 install(nodeCiphers)
 
-const platform: Platform<Core, FullNode, FullNodeOptions> = {
+/** What only the module of Node exports. */
+const MARK = 'core_start_mdns'
+
+const platform: Platform<Core, ServingNode, FullNodeOptions> = {
   host: nodeHost,
-  bindings: { initSync, Core },
-  Node: FullNode,
-  prepare: FullNode.prepare,
-  wasm: () => readFile(new URL('../../generated/core_bg.wasm', import.meta.url)),
+  bindings: {
+    initSync(source) {
+      if (!WebAssembly.Module.exports(source.module).some(({ name }) => name === MARK)) {
+        throw new LoadError('that is a module of pages: that of Node is polypeer/node.wasm')
+      }
+      return initSync(source)
+    },
+    Core,
+  },
+  Node: ServingNode,
+  prepare: ServingNode.prepare,
+  wasm: () => readFile(new URL('../../generated/node_bg.wasm', import.meta.url)),
   hostCiphers: true,
 }
 

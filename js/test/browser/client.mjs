@@ -1,5 +1,5 @@
 // What the page and the worker run: each function answers with plain data.
-import { createNode, indexedDbKeyStore, indexedDbPeerStore, PolypeerError } from 'polypeer'
+import { createNode, indexedDbKeyStore, indexedDbPeerStore, memoryRecordStore, PolypeerError } from 'polypeer'
 import { createNode as createMiniNode } from 'polypeer/mini'
 import { digest, ECHO, random, readAll } from './bytes.mjs'
 
@@ -97,6 +97,31 @@ export const actions = {
         listen: await code(createNode({ listen: ['/ip4/127.0.0.1/tcp/0/ws'] })),
         load: await code(createNode({ wasm: '/nowhere.wasm' }).then((other) => other.close())),
       }
+    }),
+
+  // What each way to ask for a service ends with.
+  services: () =>
+    withNode({ dht: true }, async (node) => {
+      const store = memoryRecordStore()
+      const asked = [
+        { relay: true },
+        { autonat: true },
+        { mdns: true },
+        { rendezvousPoint: true },
+        { dht: { mode: 'server' } },
+        { dht: { recordStore: store } },
+      ]
+      const codes = await Promise.all(asked.map((options) => code(createNode(options))))
+      const calls = [
+        async () => node.serveAsRelay(),
+        async () => node.relayStats(),
+        async () => node.serveAutonat(),
+        async () => node.rendezvous.serve(),
+        async () => node.rendezvous.stats,
+        async () => node.dht.setMode('server'),
+      ]
+      for (const call of calls) codes.push(await code(call()))
+      return { codes, reachability: node.reachability }
     }),
 
   // A node that is not closed: its page ends under it.

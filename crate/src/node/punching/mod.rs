@@ -12,6 +12,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use crate::address::Multiaddr;
+use crate::collections::sort::sort_by;
 use crate::collections::{Map, Set};
 use crate::connection::{Connection, Role};
 use crate::identity::PeerId;
@@ -149,7 +150,7 @@ impl Node {
                 None => seen.push((1, address)),
             }
         }
-        seen.sort_by_key(|(count, _)| core::cmp::Reverse(*count));
+        sort_by(&mut seen, |(a, _), (b, _)| b.cmp(a));
         let seen = seen.into_iter().map(|(_, address)| address);
         seen.chain(self.local.addresses.iter().cloned()).collect()
     }

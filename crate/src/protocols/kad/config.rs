@@ -37,7 +37,8 @@ pub enum Mode {
     Auto,
     /// It asks, and is not asked: for those whom others cannot reach, such as pages.
     Client,
-    /// It is in the tables of others and answers them.
+    /// It is in the tables of others and answers them; without the feature `kad-server` it
+    /// is as `Client`.
     Server,
 }
 

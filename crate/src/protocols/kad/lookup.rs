@@ -8,6 +8,7 @@
 //! What a remote can fill: candidates ([`MAX_CANDIDATES`] a path, the nearest), and
 //! with endless referrals the number of peers asked ([`Config::max_asked`]).
 
+use crate::collections::sort::sort_by;
 use crate::collections::{Map, Set};
 use crate::identity::PeerId;
 
@@ -259,7 +260,7 @@ impl Lookup {
             answered.map(|(distance, one)| (*distance, one.peer)).collect::<Vec<_>>()
         };
         let mut found: Vec<_> = self.paths.iter().flat_map(answered).collect();
-        found.sort_unstable();
+        sort_by(&mut found, Ord::cmp);
         found.truncate(self.config.k);
         found.into_iter().map(|(_, peer)| peer).collect()
     }

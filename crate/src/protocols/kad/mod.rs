@@ -57,6 +57,9 @@ pub use table::{Group, Offered, Table};
 use asking::Ask;
 use query::{Goal, Query};
 
+/// Whether a node can answer others at all; where not, the compiler leaves out what is only
+/// a server's.
+const SERVES: bool = cfg!(feature = "kad-server");
 /// Addresses that are kept of a peer.
 const MAX_ADDRESSES: usize = message::MAX_ADDRESSES;
 /// Peers whose addresses are kept: of those connected and those in the table, which are
@@ -163,7 +166,7 @@ impl Kademlia {
         Self {
             store: store::Store::new(config.store.clone(), Key::of_peer(&me)),
             behind: None,
-            serves: config.mode == Mode::Server,
+            serves: SERVES && config.mode == Mode::Server,
             config,
             me,
             table,
@@ -213,6 +216,7 @@ impl Kademlia {
     /// Whether others can dial us; the answer as for [`Kademlia::set_mode`].
     pub(crate) fn set_reachable(&mut self, reachable: bool) -> bool {
         let serves = match self.config.mode {
+            _ if !SERVES => false,
             Mode::Auto => reachable,
             Mode::Client => false,
             Mode::Server => true,
@@ -423,7 +427,7 @@ impl Kademlia {
         (connection, stream): (ConnectionId, StreamId),
         bytes: &[u8],
     ) {
-        if self.inbound.contains(&(connection, stream)) {
+        if SERVES && self.inbound.contains(&(connection, stream)) {
             self.on_request(now, connection, stream, bytes);
         } else if let Some(number) = self.streams.get(&(connection, stream)).copied() {
             self.on_answer(now, number, bytes);
@@ -471,7 +475,10 @@ impl Protocol for Kademlia {
                 self.on_opened(request, connection, stream);
             }
             Input::OpenFailed { request, .. } => self.failed(now, request),
-            Input::Inbound { connection, stream, .. } => self.on_inbound(connection, stream),
+            Input::Inbound { connection, stream, .. } if SERVES => {
+                self.on_inbound(connection, stream);
+            }
+            Input::Inbound { .. } => {}
             Input::Message { connection, stream, bytes } => {
                 self.on_message(now, (connection, stream), &bytes);
             }

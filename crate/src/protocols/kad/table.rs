@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use crate::address::{Multiaddr, Protocol};
 use crate::collections::Map;
+use crate::collections::sort::sort_by;
 use crate::identity::PeerId;
 use crate::time::Instant;
 
@@ -220,7 +221,7 @@ impl Table {
             for (_, bucket) in self.buckets.iter().filter(|(prefix, _)| wanted(**prefix)) {
                 found.extend(bucket.entries.iter().map(|e| (key.distance(&e.key), e.peer)));
             }
-            found[start..].sort_unstable();
+            sort_by(&mut found[start..], Ord::cmp);
         };
         gather(&mut found, &own);
         if found.len() < count {

@@ -140,7 +140,7 @@ impl Router {
         }
         let message = whole.unwrap_or_else(make);
         // Only now, since signatures are what costs.
-        match if signing == Signing::Strict { message.verify() } else { Ok(()) } {
+        match if signing == Signing::Strict { message.verify(&*self.ciphers) } else { Ok(()) } {
             Ok(()) => {}
             // Not its sender's fault.
             Err(SignatureError::Signature(VerifyError::NotCompiled(_))) => {

@@ -6,6 +6,7 @@
 use core::time::Duration;
 
 use crate::collections::LongSet;
+use crate::collections::sort::sort_by;
 use crate::identity::PeerId;
 use crate::time::Instant;
 
@@ -233,7 +234,7 @@ impl Router {
     fn idle(&self, now: Instant, topic: &TopicName) -> Vec<PeerId> {
         let mut mesh = self.mesh_scores(now, topic);
         mesh.retain(|(_, peer)| self.scores.is_idle(peer, topic));
-        mesh.sort_by(|(a, one), (b, other)| {
+        sort_by(&mut mesh, |(a, one), (b, other)| {
             self.is_outbound(one).cmp(&self.is_outbound(other)).then(a.total_cmp(b))
         });
         mesh.into_iter().map(|(_, peer)| peer).collect()
@@ -282,11 +283,12 @@ impl Router {
     ) {
         let all = mesh.len();
         self.shuffle(&mut mesh, all);
-        mesh.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        sort_by(&mut mesh, |(a, _), (b, _)| b.total_cmp(a));
         if let Some(rest) = mesh.get_mut(size.by_score..) {
             let count = rest.len();
             self.shuffle(rest, count);
-            rest.sort_by_key(|(_, peer)| self.scores.is_idle(peer, topic));
+            let is_idle = |peer: &PeerId| self.scores.is_idle(peer, topic);
+            sort_by(rest, |(_, a), (_, b)| is_idle(a).cmp(&is_idle(b)));
         }
         let (mut kept, mut gone) = (mesh.clone(), Vec::new());
         if let Some(rest) = mesh.get(size.wanted..) {
@@ -308,7 +310,7 @@ impl Router {
 
     /// Takes better peers into a mesh whose peers are worth little.
     fn improve(&mut self, now: Instant, topic: &TopicName, mut mesh: Vec<(f64, PeerId)>) {
-        mesh.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        sort_by(&mut mesh, |(a, _), (b, _)| a.total_cmp(b));
         let median = mesh[mesh.len() / 2].0;
         if median < self.config.thresholds.opportunistic_graft {
             let wanted = mesh.len() + OPPORTUNISTIC_PEERS;

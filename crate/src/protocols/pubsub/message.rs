@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::identity::{Keypair, PeerId, PublicKey, SignError, VerifyError};
+use crate::security::Ciphers;
 use crate::wire::protobuf::Writer;
 use crate::wire::varint;
 
@@ -296,7 +297,7 @@ impl Message {
     }
 
     /// Verifies the signature of a message that has the fields for it.
-    pub(super) fn verify(&self) -> Result<(), SignatureError> {
+    pub(super) fn verify(&self, ciphers: &dyn Ciphers) -> Result<(), SignatureError> {
         let from = self.from().ok_or(SignatureError::Malformed)?;
         let key = match self.key() {
             Some(key) => {
@@ -307,7 +308,7 @@ impl Message {
         };
         let key = key.ok_or(SignatureError::Malformed)?;
         let signed = self.raw.get(..self.signed).unwrap_or_default();
-        key.verify(signed, self.signature().unwrap_or_default())?;
+        key.verify_by(ciphers, signed, self.signature().unwrap_or_default())?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::address::Multiaddr;
 use crate::collections::{LongMap, LongSet};
 use crate::identity::{Keypair, PeerId};
 use crate::rng::Rng;
+use crate::security::{Ciphers, RustCrypto};
 use crate::time::Instant;
 
 use super::backoff::Backoffs;
@@ -79,6 +80,8 @@ pub struct Router {
     pub(super) config: Config,
     pub(super) me: PeerId,
     pub(super) keypair: Keypair,
+    /// What signatures are verified with.
+    pub(crate) ciphers: Arc<dyn Ciphers>,
     pub(super) seqno: u64,
     pub(super) rng: Rng,
     pub(super) topics: LongMap<TopicName, Topic>,
@@ -107,6 +110,7 @@ impl Router {
         Self {
             me: keypair.peer_id(),
             keypair,
+            ciphers: Arc::new(RustCrypto),
             seqno,
             rng,
             topics: LongMap::new(),

@@ -5,10 +5,10 @@
 //! its time.
 
 use core::time::Duration;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::address::Multiaddr;
-use crate::collections::Map;
+use crate::collections::{LongSet, Map};
 use crate::connection::{Framing, StreamError, StreamId};
 use crate::identity::PeerId;
 use crate::negotiate::Name;
@@ -55,7 +55,7 @@ pub struct Client {
     requests: Map<u64, Waiting>,
     streams: Map<(ConnectionId, StreamId), Waiting>,
     /// Streams on which a relay is to say who wants to reach us.
-    offers: BTreeSet<(ConnectionId, StreamId)>,
+    offers: LongSet<(ConnectionId, StreamId)>,
     next: u64,
     actions: VecDeque<Action>,
 }
@@ -82,7 +82,7 @@ impl Client {
             reservations: Map::new(),
             requests: Map::new(),
             streams: Map::new(),
-            offers: BTreeSet::new(),
+            offers: LongSet::new(),
             next: 0,
             actions: VecDeque::new(),
         }

@@ -15,7 +15,7 @@ pub struct Config {
     /// default.
     pub refresh: bool,
     /// Whether this node is a relay for others, and what it allows them; `None`
-    /// by default.
+    /// by default, and without the feature `relay-service`.
     pub service: Option<ServiceConfig>,
     /// Milliseconds of Unix time when the node's clock was zero: reservations end
     /// by it. Hosts set it.

@@ -41,6 +41,10 @@ pub const HOP_NAME: &str = "/libp2p/circuit/relay/0.2.0/hop";
 /// The protocol between a relay and the peer that a circuit leads to.
 pub const STOP_NAME: &str = "/libp2p/circuit/relay/0.2.0/stop";
 
+/// Whether a node can be a relay at all; where not, the compiler leaves out what is only a
+/// relay's.
+pub(crate) const SERVES: bool = cfg!(feature = "relay-service");
+
 const FRAMING: Framing = Framing::Once { max: MAX_MESSAGE_BYTES };
 
 /// What the node is to do for its relay protocols.

@@ -1,8 +1,8 @@
 //! How fast bytes pass a relay.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::collections::LongMap;
 use crate::identity::PeerId;
 use crate::swarm::bucket::Bucket;
 use crate::time::Instant;
@@ -30,8 +30,8 @@ pub(super) type Prefix = [u8; 8];
 pub(super) struct Paces {
     rates: RelayRates,
     circuits: Vec<Arc<Bucket>>,
-    peers: BTreeMap<PeerId, Arc<Bucket>>,
-    prefixes: BTreeMap<Prefix, Arc<Bucket>>,
+    peers: LongMap<PeerId, Arc<Bucket>>,
+    prefixes: LongMap<Prefix, Arc<Bucket>>,
     total: Arc<Bucket>,
 }
 

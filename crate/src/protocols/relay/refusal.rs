@@ -1,9 +1,9 @@
 //! What a relay has refused and carried.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 use super::{CircuitSummary, Status};
+use crate::collections::LongMap;
 use crate::identity::PeerId;
 use crate::time::Instant;
 
@@ -96,8 +96,8 @@ pub struct RelayStats {
 /// Counts for [`RelayStats`].
 #[derive(Default)]
 pub(super) struct Record {
-    pub(super) refused: BTreeMap<Rule, u64>,
-    pairs: BTreeMap<(PeerId, PeerId), (Instant, PairStats)>,
+    pub(super) refused: LongMap<Rule, u64>,
+    pairs: LongMap<(PeerId, PeerId), (Instant, PairStats)>,
 }
 
 impl Record {
@@ -115,7 +115,7 @@ impl Record {
         let (at, pair) = self
             .pairs
             .entry((source, target))
-            .or_insert((now, PairStats { source, target, circuits: 0, bytes: [0; 2] }));
+            .or_insert_with(|| (now, PairStats { source, target, circuits: 0, bytes: [0; 2] }));
         *at = now;
         pair.circuits = pair.circuits.saturating_add(1);
         for (sum, more) in pair.bytes.iter_mut().zip(bytes) {

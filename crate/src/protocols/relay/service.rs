@@ -6,9 +6,10 @@
 //! ([`MAX_REQUESTS`] a connection). Each ends at its time, and with its connection.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::address::{Multiaddr, Protocol as Part};
+use crate::collections::{LongMap, LongSet};
 use crate::connection::{Framing, StreamId};
 use crate::identity::PeerId;
 use crate::negotiate::Name;
@@ -20,8 +21,8 @@ use super::message::{Hop, MAX_MESSAGE_BYTES, Reservation, Stop};
 use super::pace::{Paces, Prefix};
 use super::refusal::Record;
 use super::{
-    FRAMING, HOP_NAME, Limit, Order, Refusal, RelayStats, Rule, STOP_NAME, ServiceConfig, Status,
-    Voucher,
+    FRAMING, HOP_NAME, Limit, Order, Refusal, RelayStats, Rule, SERVES, STOP_NAME, ServiceConfig,
+    Status, Voucher,
 };
 
 /// Requests of one connection that are not read yet.
@@ -58,12 +59,12 @@ pub struct Service {
     serving: bool,
     config: ServiceConfig,
     unix_millis_at_zero: u64,
-    connections: BTreeMap<ConnectionId, Link>,
-    reservations: BTreeMap<PeerId, Kept>,
-    requests: BTreeSet<(ConnectionId, StreamId)>,
-    circuits: BTreeMap<CircuitId, State>,
+    connections: LongMap<ConnectionId, Link>,
+    reservations: LongMap<PeerId, Kept>,
+    requests: LongSet<(ConnectionId, StreamId)>,
+    circuits: LongMap<CircuitId, State>,
     /// Streams to targets that have not answered yet.
-    stops: BTreeMap<(ConnectionId, StreamId), CircuitId>,
+    stops: LongMap<(ConnectionId, StreamId), CircuitId>,
     paces: Paces,
     record: Record,
     next: u64,
@@ -99,14 +100,14 @@ impl Service {
         let mut paces = Paces::default();
         paces.set(config.rates);
         Self {
-            serving,
+            serving: SERVES && serving,
             config,
             unix_millis_at_zero,
-            connections: BTreeMap::new(),
-            reservations: BTreeMap::new(),
-            requests: BTreeSet::new(),
-            circuits: BTreeMap::new(),
-            stops: BTreeMap::new(),
+            connections: LongMap::new(),
+            reservations: LongMap::new(),
+            requests: LongSet::new(),
+            circuits: LongMap::new(),
+            stops: LongMap::new(),
             paces,
             record: Record::default(),
             next: 0,
@@ -129,6 +130,7 @@ impl Service {
     }
 
     /// Serves others, or changes what it allows from now on; what stands, stays.
+    #[cfg(feature = "relay-service")]
     pub fn serve(&mut self, config: ServiceConfig) {
         self.serving = true;
         self.paces.set(config.rates);
@@ -360,7 +362,8 @@ impl Service {
         }
         let waits =
             |state: &State| state.deadline.is_some() && (state.source.1, state.source.2) == at;
-        if let Some(id) = self.circuits.iter().find(|(_, s)| waits(s)).map(|(id, _)| *id) {
+        let waiting = self.circuits.iter().find(|(_, s)| waits(s)).map(|(id, _)| *id);
+        if let Some(id) = waiting {
             self.abandon(id);
         }
     }
@@ -426,6 +429,9 @@ impl Protocol for Service {
     }
 
     fn handle(&mut self, now: Instant, local: &Local, input: Input<'_>) {
+        if !SERVES {
+            return;
+        }
         match input {
             Input::Connected { connection, peer, remote, .. } => {
                 let (prefix, relayed) = (prefix(remote), remote.is_circuit());
@@ -476,6 +482,9 @@ impl Protocol for Service {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
+        if !SERVES {
+            return None;
+        }
         let circuits = self.circuits.values().filter_map(|state| state.deadline).min();
         earliest(circuits, self.reservations.values().map(|kept| kept.expires).min())
     }

@@ -60,6 +60,10 @@ impl Default for ServerConfig {
     }
 }
 
+/// Whether a node can be a point at all; where not, the compiler leaves out what is only a
+/// point's.
+const SERVES: bool = cfg!(feature = "rendezvous-point");
+
 /// A rendezvous point, or what may become one.
 pub struct Server {
     config: Option<ServerConfig>,
@@ -84,7 +88,7 @@ impl Server {
     /// from those of others.
     pub fn new(config: Option<ServerConfig>, instance: u64) -> Self {
         Self {
-            config,
+            config: config.filter(|_| SERVES),
             registry: Registry::new(instance),
             links: LongMap::new(),
             waiting: LongMap::new(),
@@ -94,6 +98,7 @@ impl Server {
     }
 
     /// Serves from now on, or within other limits, which hold for what is new.
+    #[cfg(feature = "rendezvous-point")]
     pub fn serve(&mut self, config: ServerConfig) {
         self.config = Some(config);
     }
@@ -277,6 +282,9 @@ impl Protocol for Server {
     }
 
     fn handle(&mut self, now: Instant, _: &Local, input: Input<'_>) {
+        if !SERVES {
+            return;
+        }
         match input {
             Input::Connected { connection, peer, remote, .. } => {
                 let group = Waist::of(remote).map(|waist| Group::of(waist.socket.ip()));
@@ -315,6 +323,9 @@ impl Protocol for Server {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
+        if !SERVES {
+            return None;
+        }
         earliest(self.registry.next_end(), self.ends.first().map(|(end, ..)| *end))
     }
 }

@@ -243,7 +243,7 @@ impl Handshake {
             return Err(Error::WrongPeer { expected, actual });
         }
         let message = payload::signed_message(self.noise.get_remote_static().unwrap_or_default());
-        let verdict = remote.verify(&message, &signature);
+        let verdict = remote.verify_by(&*self.ciphers, &message, &signature);
         let claim = Claim {
             peer_id: actual,
             muxers: extensions.stream_muxers,

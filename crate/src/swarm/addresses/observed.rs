@@ -7,6 +7,7 @@
 use core::time::Duration;
 
 use crate::collections::Map;
+use crate::collections::sort::sort_by;
 use crate::node::ConnectionId;
 use crate::time::Instant;
 
@@ -102,7 +103,7 @@ impl Observed {
             *counts.get_or_insert_with((*local, voice.external), || 0) += 1;
         }
         let mut list: Vec<_> = counts.iter().filter(|(_, count)| **count >= observers).collect();
-        list.sort_by_key(|(pair, count)| (pair.0, usize::MAX - **count));
+        sort_by(&mut list, |(a, x), (b, y)| a.0.cmp(&b.0).then(y.cmp(x)));
         list.chunk_by(|((a, _), _), ((b, _), _)| a == b)
             .flat_map(|of_one| of_one.iter().take(MAX_EXTERNAL).map(|(pair, _)| **pair))
             .collect()

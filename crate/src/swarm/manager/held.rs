@@ -3,6 +3,7 @@
 use crate::collections::{LongMap, LongSet};
 use core::time::Duration;
 
+use crate::collections::sort::sort_by;
 use crate::identity::PeerId;
 use crate::node::ConnectionId;
 use crate::time::Instant;
@@ -129,7 +130,7 @@ impl Held {
                 *trim_at = Some(trim_at.map_or(free, |at| at.min(free)));
             }
         }
-        candidates.sort_unstable();
+        sort_by(&mut candidates, Ord::cmp);
         let mut trimmed = Vec::new();
         for (_, peer) in candidates {
             if self.count <= config.low_water {

@@ -34,6 +34,7 @@ use std::collections::VecDeque;
 
 use crate::address::Multiaddr;
 use crate::collections::Map;
+use crate::collections::sort::sort_by;
 use crate::identity::PeerId;
 use crate::time::Instant;
 
@@ -183,9 +184,9 @@ impl PeerStore {
         let now = self.unix_millis();
         let usable = |known: &&Address| slot.connections > 0 || known.expires > now;
         let mut list: Vec<&Address> = slot.entry.addresses.iter().filter(usable).collect();
-        list.sort_by_key(|known| {
-            (known.failures, core::cmp::Reverse((known.succeeded, known.source)))
-        });
+        let order =
+            |known: &Address| (known.failures, core::cmp::Reverse((known.succeeded, known.source)));
+        sort_by(&mut list, |a, b| order(a).cmp(&order(b)));
         list.into_iter().map(|known| known.address.clone()).collect()
     }
 
@@ -214,7 +215,8 @@ impl PeerStore {
             (long || entry.stable_sessions >= STABLE_SESSIONS) && !entry.addresses.is_empty()
         };
         let mut list: Vec<_> = self.iter().filter(|(_, entry)| proved(entry)).collect();
-        list.sort_by_key(|(_, entry)| (entry.failures, core::cmp::Reverse(entry.connected_millis)));
+        let order = |entry: &Entry| (entry.failures, core::cmp::Reverse(entry.connected_millis));
+        sort_by(&mut list, |(_, a), (_, b)| order(a).cmp(&order(b)));
         list.into_iter().take(count).map(|(peer, _)| *peer).collect()
     }
 

@@ -17,7 +17,7 @@ fn key(number: u64) -> Keypair {
     Keypair::generate_ed25519(&mut Rng::from_number(number))
 }
 
-fn peer(number: u64) -> PeerId {
+pub(super) fn peer(number: u64) -> PeerId {
     key(number).peer_id()
 }
 
@@ -391,7 +391,7 @@ fn damaged_and_foreign_entries_are_reported_and_harm_nothing() {
     assert!(!deleted.contains(&keys[2]), "a newer program may want its entry back");
 }
 
-fn any_entry() -> impl Strategy<Value = Entry> {
+pub(super) fn any_entry() -> impl Strategy<Value = Entry> {
     let source = prop_oneof![
         Just(Source::Discovery),
         Just(Source::Identify),

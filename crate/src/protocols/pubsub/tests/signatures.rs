@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::identity::VerifyError;
+use crate::security::RustCrypto;
 use crate::wire::protobuf::Writer;
 use wire::{Item, read};
 
@@ -34,7 +35,7 @@ fn what_is_signed_is_verified_and_what_is_changed_is_not() {
         assert_eq!(read, message);
         assert_eq!((read.from(), read.seqno()), (Some(keypair.peer_id()), Some(7)));
         read.parts().check(Signing::Strict).unwrap();
-        read.verify().unwrap();
+        read.verify(&RustCrypto).unwrap();
         assert_eq!(read.parts().check(Signing::Without), Err(SignatureError::Unexpected));
         // Keys that do not fit into a peer id come along, and only the author's own will do.
         assert_eq!(read.key().is_some(), keypair.peer_id().public_key().is_none());
@@ -45,8 +46,10 @@ fn what_is_signed_is_verified_and_what_is_changed_is_not() {
             Writer(&mut rpc).bytes(2, &bytes);
             let _ = wire::read(&rpc, |item| {
                 if let Item::Message(message) = item {
-                    let good =
-                        message.parts().check(Signing::Strict).and_then(|()| message.verify());
+                    let good = message
+                        .parts()
+                        .check(Signing::Strict)
+                        .and_then(|()| message.verify(&RustCrypto));
                     assert!(good.is_err(), "byte {place} may be changed");
                 }
             });
@@ -71,7 +74,7 @@ fn messages_are_passed_on_in_the_one_order_and_without_unknown_fields() {
         .bytes(1, from.as_bytes());
     let read = reread(&bytes);
     assert_eq!(read, message);
-    read.verify().unwrap();
+    read.verify(&RustCrypto).unwrap();
 }
 
 #[test]
@@ -99,11 +102,11 @@ fn policies_want_all_fields_or_none() {
     }
     let mut bytes = whole.as_bytes().to_vec();
     Writer(&mut bytes).bytes(6, &keypair(2).public().to_protobuf());
-    assert_eq!(reread(&bytes).verify(), Err(SignatureError::Malformed));
+    assert_eq!(reread(&bytes).verify(&RustCrypto), Err(SignatureError::Malformed));
     let mut bytes = whole.as_bytes().to_vec();
     Writer(&mut bytes).bytes(2, b"bye");
     assert!(matches!(
-        reread(&bytes).verify(),
+        reread(&bytes).verify(&RustCrypto),
         Err(SignatureError::Signature(VerifyError::Invalid))
     ));
 }

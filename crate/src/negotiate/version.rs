@@ -3,18 +3,19 @@
 use semver::{Version, VersionReq};
 use thiserror::Error;
 
-use crate::negotiate::Name;
+use super::Name;
+use crate::collections::sort::sort_by;
 
-/// The names that a service answers to, and those that it asks remotes for.
+/// The names that a protocol of one's own answers to, and those that it asks remotes for.
 ///
 /// ```
-/// use polypeer::service::Versions;
+/// use polypeer::negotiate::Versions;
 /// let versions = Versions::range("/chat", "^1.2", "1.4.0")?;
 /// assert_eq!(versions.own().collect::<Vec<_>>(), ["/chat/1.4.0"]);
 /// let theirs = ["/chat/1.1.0", "/chat/1.9.0", "/chat/2.0.0", "/chat/1.2.3"].map(Into::into);
 /// let best: Vec<String> = versions.among(&theirs).iter().map(|name| name.to_string()).collect();
 /// assert_eq!(best, ["/chat/1.9.0", "/chat/1.2.3"]);
-/// # Ok::<(), polypeer::service::VersionError>(())
+/// # Ok::<(), polypeer::negotiate::VersionError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versions {
@@ -89,7 +90,7 @@ impl Versions {
             range.matches(&version).then(|| (version, name.clone()))
         };
         let mut found: Vec<_> = names.iter().filter_map(version).collect();
-        found.sort_by(|a, b| b.cmp(a));
+        sort_by(&mut found, |a, b| b.cmp(a));
         found.dedup();
         // No negotiation takes more proposals than this, and no remote needs more.
         found.into_iter().take(MAX_PROPOSALS).map(|(_, name)| name).collect()

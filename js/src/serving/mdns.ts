@@ -1,10 +1,10 @@
 /** Looks for neighbours: the core says what and when, a host carries the datagrams. */
 
-import type { Core as FullCore } from '../../generated/core.js'
+import type { Core as NodeCore } from '../../generated/node.js'
 import { type Core, now, Records } from '../core.js'
+import type { Discovered, MdnsOptions } from '../discovery/types.js'
 import { InvalidArgumentError, UnsupportedError } from '../errors.js'
 import type { Host, Multicast } from '../host.js'
-import type { Discovered, MdnsOptions } from './types.js'
 
 /** Where multicast DNS is spoken (RFC 6762). */
 const PORT = 5353
@@ -13,7 +13,7 @@ const MAX_PACKET = 9000
 
 /** What this needs of a node. */
 export interface MdnsEngine {
-  readonly core: Core<FullCore>
+  readonly core: Core<NodeCore>
   readonly host: Host
   touch(): void
   found(who: Discovered): void
@@ -34,7 +34,7 @@ export class Mdns {
   /** Begins, also where there is no network yet. */
   async start({ serviceName = '', loopback = false, port = PORT }: MdnsOptions): Promise<void> {
     const { host, core } = this.#engine
-    if (host.multicast === undefined) throw new UnsupportedError('there is no mDNS in pages')
+    if (host.multicast === undefined) throw new UnsupportedError('there is no multicast here')
     const seed = globalThis.crypto.getRandomValues(new Uint8Array(32))
     if (!core.raw.start_mdns(now(), seed, serviceName, loopback)) {
       throw new InvalidArgumentError(`not a service name: ${serviceName}`)
