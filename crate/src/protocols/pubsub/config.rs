@@ -100,7 +100,8 @@ pub struct Config {
     /// begin with.
     pub peer_exchange: bool,
     /// Whether peers of a mesh that are nearly always late are choked: they tell of messages
-    /// instead of sending them. Off: it saves copies, and costs the slowest deliveries time.
+    /// instead of sending them. Off: it saves half of all copies, and costs deliveries some
+    /// time; [`Choking`] says how much.
     pub choking: Option<Choking>,
     /// Whether the test extension of version 1.3 is announced; off.
     pub test_extension: bool,
