@@ -35,13 +35,16 @@ const MAX_REMOTE: usize = 1024;
 /// Channels of both sides, opening and closing ones counted; a remote that has more
 /// is left.
 const MAX_CHANNELS: usize = 4096;
-/// Channels of ours, so that their ids stay below 1024, which browsers agree to.
-const MAX_LOCAL: usize = 511;
+/// Channels of ours, those that still close counted, which on a long path hundreds do. The
+/// first 511 have ids below 1024, which all browsers agree to; there are more ids while as
+/// many are in use at a time, and no more than a remote of our kind has room for.
+const MAX_LOCAL: usize = MAX_REMOTE - 1;
 
 /// Ids lost to failed resets beyond which a connection is left for a new one: sides
 /// that disagree once on the number of a reset, after losses, never agree again
-/// (RFC 6525 section 5.2.1), and each channel that closes costs an id.
-const MAX_WORN: usize = MAX_LOCAL / 4;
+/// (RFC 6525 section 5.2.1), and each channel that closes costs an id. Far fewer than
+/// there are.
+const MAX_WORN: usize = 128;
 
 /// Payload bytes of a packet, so that with all headers it has less than the 1,280
 /// bytes that IPv6 always carries. (Many messages of some bytes in one packet are

@@ -432,6 +432,31 @@ fn a_thousand_channels_one_after_another_use_few_ids() {
 }
 
 #[test]
+fn hundreds_of_channels_at_a_time_are_not_refused_on_a_long_path() {
+    const AT_ONCE: u32 = 200;
+    let mut wire = Wire::open(Version::V2);
+    wire.delay = Duration::from_millis(50);
+    for round in 0..10 {
+        let numbers = round * AT_ONCE..(round + 1) * AT_ONCE;
+        for number in numbers.clone() {
+            wire.write(DIALER, OPEN, 1 + number, &[]);
+            wire.write(DIALER, MESSAGE, 1 + number, b"question");
+        }
+        assert!(wire.run(|wire| wire.got[LISTENER].len() == 2 * AT_ONCE as usize), "{round}");
+        for number in numbers.clone() {
+            wire.write(LISTENER, MESSAGE, REMOTE + number, b"answer");
+            wire.write(LISTENER, CLOSE, REMOTE + number, &[]);
+        }
+        assert!(wire.run(|wire| wire.got[DIALER].len() == AT_ONCE as usize));
+        assert_eq!(wire.bytes(DIALER), AT_ONCE as usize * b"answer".len(), "{round}");
+        for number in numbers {
+            wire.write(DIALER, CLOSE, 1 + number, &[]);
+        }
+        wire.got = Default::default();
+    }
+}
+
+#[test]
 fn ids_are_used_again_and_again_where_datagrams_are_lost() {
     let mut wire = Wire::open(Version::V2);
     wire.lossy = Some(10);
@@ -512,21 +537,20 @@ fn a_channel_on_an_id_that_is_not_free_yet_is_held_until_it_is() {
 #[test]
 fn channels_have_limits() {
     let mut wire = Wire::open(Version::V2);
-    // What is too much for browsers is refused at once.
-    for number in 1..=600 {
+    for number in 1..=1100 {
         wire.write(DIALER, OPEN, number, &[]);
     }
-    assert!(wire.run(|wire| wire.got[LISTENER].len() == 511));
+    assert!(wire.run(|wire| wire.got[LISTENER].len() == 1023));
     let refused: Vec<_> =
         wire.got[DIALER].iter().map(|(kind, number, _)| (*kind, *number)).collect();
-    assert_eq!(refused, (512..=600).map(|number| (CLOSE, number)).collect::<Vec<_>>());
+    assert_eq!(refused, (1024..=1100).map(|number| (CLOSE, number)).collect::<Vec<_>>());
     // One that closes makes room for another one.
     wire.got = Default::default();
     wire.write(DIALER, CLOSE, 5, &[]);
     assert!(wire.run(|wire| wire.got[LISTENER] == [record(CLOSE, REMOTE + 4, &[])]));
     wire.run(|wire| wire.flying.iter().all(VecDeque::is_empty));
-    wire.write(DIALER, OPEN, 601, &[]);
-    assert!(wire.run(|wire| wire.got[LISTENER].contains(&record(OPEN, REMOTE + 511, &[]))));
+    wire.write(DIALER, OPEN, 1101, &[]);
+    assert!(wire.run(|wire| wire.got[LISTENER].contains(&record(OPEN, REMOTE + 1023, &[]))));
 }
 
 #[test]
