@@ -35,16 +35,15 @@ const MAX_REMOTE: usize = 1024;
 /// Channels of both sides, opening and closing ones counted; a remote that has more
 /// is left.
 const MAX_CHANNELS: usize = 4096;
-/// Channels of ours, those that still close counted, which on a long path hundreds do. The
-/// first 511 have ids below 1024, which all browsers agree to; there are more ids while as
-/// many are in use at a time, and no more than a remote of our kind has room for.
-const MAX_LOCAL: usize = MAX_REMOTE - 1;
+/// Channels of ours, those that still close counted, so that their ids stay below 1024,
+/// which browsers agree to. While some close, which on a long path hundreds do, further ones
+/// open after these.
+const MAX_LOCAL: usize = 511;
 
 /// Ids lost to failed resets beyond which a connection is left for a new one: sides
 /// that disagree once on the number of a reset, after losses, never agree again
-/// (RFC 6525 section 5.2.1), and each channel that closes costs an id. Far fewer than
-/// there are.
-const MAX_WORN: usize = 128;
+/// (RFC 6525 section 5.2.1), and each channel that closes costs an id.
+const MAX_WORN: usize = MAX_LOCAL / 4;
 
 /// Payload bytes of a packet, so that with all headers it has less than the 1,280
 /// bytes that IPv6 always carries. (Many messages of some bytes in one packet are
@@ -92,6 +91,10 @@ pub(crate) struct Channels {
     worn: usize,
     /// The next id of ours that was never used.
     next: u16,
+    /// Channels of the core that open when others have closed, with what was sent on them.
+    delayed: VecDeque<(u32, Vec<Vec<u8>>)>,
+    /// Bytes of these.
+    delayed_bytes: usize,
     /// Channels that the remote has opened so far.
     opened: u32,
     /// Ids whose messages may be read, in turn.
@@ -155,6 +158,8 @@ impl Channels {
             worn: 0,
             // The client's are even (RFC 8832 section 6); 0 is the handshake's.
             next: if client { 2 } else { 1 },
+            delayed: VecDeque::new(),
+            delayed_bytes: 0,
             opened: 0,
             readable: VecDeque::new(),
             stopped: BTreeSet::new(),
@@ -294,6 +299,7 @@ impl Channels {
                     self.readable.push_back(id);
                 } else if self.is_ours(id) {
                     self.free.insert(id);
+                    self.open_delayed();
                 }
             }
             StreamEvent::ResetFailed { .. } => {

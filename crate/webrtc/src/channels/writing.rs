@@ -13,10 +13,10 @@ impl Channels {
         self.buffered() < SEND_BYTES
     }
 
-    /// Bytes that the remote has not acknowledged.
+    /// Bytes that the remote has not acknowledged, or was not sent yet.
     pub(crate) fn buffered(&mut self) -> usize {
         let Some((_, association)) = &mut self.association else { return 0 };
-        let mut sum = 0;
+        let mut sum = self.delayed_bytes;
         self.busy.retain(|id| {
             let waiting = association.stream(*id).and_then(|stream| stream.buffered_amount());
             sum += waiting.as_ref().unwrap_or(&0);
@@ -25,15 +25,37 @@ impl Channels {
         sum
     }
 
-    /// Opens the channel `number` of ours; says at once that it is closed if there
-    /// can be no more.
+    /// Opens the channel `number` of ours, if need be when others have closed; says at
+    /// once that it is closed if there can be no more.
     pub(crate) fn open(&mut self, number: u32) {
-        if let Some(id) = self.open_id() {
+        self.delayed.push_back((number, Vec::new()));
+        self.open_delayed();
+        if !self.is_closing() {
+            for (number, _) in std::mem::take(&mut self.delayed) {
+                records::write(&mut self.records, records::CLOSE, number, &[]);
+            }
+            self.delayed_bytes = 0;
+        }
+    }
+
+    /// Whether ids of ours will be free that are not.
+    fn is_closing(&self) -> bool {
+        let open = self.ids.values().filter(|id| self.is_ours(**id)).count();
+        self.ours() > open + self.worn
+    }
+
+    pub(super) fn open_delayed(&mut self) {
+        while let Some((number, messages)) = self.delayed.pop_front() {
+            let Some(id) = self.open_id() else {
+                return self.delayed.push_front((number, messages));
+            };
             self.channels.insert(id, Use::Open(number));
             self.ids.insert(number, id);
             self.write(id, &dcep::OPEN, Kind::Dcep);
-        } else {
-            records::write(&mut self.records, records::CLOSE, number, &[]);
+            for message in messages {
+                self.delayed_bytes -= message.len();
+                self.write(id, &message, Kind::Binary);
+            }
         }
     }
 
@@ -66,6 +88,9 @@ impl Channels {
     pub(crate) fn send(&mut self, number: u32, message: &[u8]) {
         if let Some(id) = self.ids.get(&number) {
             self.write(*id, message, Kind::Binary);
+        } else if let Some((_, messages)) = self.delayed.iter_mut().find(|one| one.0 == number) {
+            messages.push(message.to_vec());
+            self.delayed_bytes += message.len();
         }
     }
 
@@ -107,6 +132,12 @@ impl Channels {
 
     /// Closes a channel, after what was sent on it.
     pub(crate) fn close(&mut self, now: Instant, number: u32) {
+        if let Some(at) = self.delayed.iter().position(|one| one.0 == number)
+            && let Some((_, messages)) = self.delayed.remove(at)
+        {
+            // Of one that has still to open nobody knows.
+            self.delayed_bytes -= messages.iter().map(Vec::len).sum::<usize>();
+        }
         self.release(number);
         let Some(id) = self.ids.remove(&number) else { return };
         if self.is_ours(id) || id == HANDSHAKE {
