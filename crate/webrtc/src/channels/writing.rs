@@ -30,7 +30,7 @@ impl Channels {
     pub(crate) fn open(&mut self, number: u32) {
         self.delayed.push_back((number, Vec::new()));
         self.open_delayed();
-        if !self.is_closing() {
+        if !self.delayed.is_empty() && !self.is_closing() {
             for (number, _) in std::mem::take(&mut self.delayed) {
                 records::write(&mut self.records, records::CLOSE, number, &[]);
             }
