@@ -514,9 +514,11 @@ fn a_remote_that_closes_nothing_is_waited_for_in_vain() {
     assert_eq!(wire.got[DIALER], [record(CLOSE, 1, &[])]);
 }
 
+/// The type of the chunk that asks for streams to be reset (RFC 6525 section 3.1).
+const RECONFIG: u8 = 130;
+
 #[test]
 fn a_channel_on_an_id_that_is_not_free_yet_is_held_until_it_is() {
-    const RECONFIG: u8 = 130;
     let mut now = start();
     let mut ends = [Channels::new(true), Channels::new(false)];
     // Two seconds, in which so many of the dialer's resets and answers arrive.
@@ -557,6 +559,37 @@ fn a_channel_on_an_id_that_is_not_free_yet_is_held_until_it_is() {
     assert_eq!(ends[DIALER].ids_used(), ids, "the id is used again");
     assert!(pass(&mut ends, 0).is_empty());
     assert_eq!(pass(&mut ends, usize::MAX), opened(1));
+}
+
+#[test]
+fn a_lost_request_to_close_is_repeated_by_a_host_that_is_late() {
+    let mut now = start();
+    let mut ends = [Channels::new(true), Channels::new(false)];
+    let (mut closed, mut requests) = (false, 0);
+    for turn in 0..500 {
+        // What there is to send is asked for before the time is told, as by a busy host.
+        for end in [DIALER, LISTENER] {
+            while let Some(packet) = ends[end].poll_packet(now) {
+                let is_request = end == DIALER && packet[12] == RECONFIG;
+                requests += usize::from(is_request);
+                if !is_request || requests > 1 {
+                    ends[1 - end].handle(now, packet);
+                }
+            }
+            ends[end].handle_timeout(now);
+        }
+        match turn {
+            100 => ends[DIALER].open(1),
+            150 => ends[DIALER].close(now, 1),
+            _ => {}
+        }
+        let mut read = Vec::new();
+        ends[LISTENER].read(now, &mut read, 1 << 16);
+        closed |= read.first() == Some(&CLOSE);
+        // Never just when something is due.
+        now += Duration::from_micros(20_300);
+    }
+    assert!(closed, "{requests}");
 }
 
 #[test]
