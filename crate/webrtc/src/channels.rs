@@ -217,15 +217,14 @@ impl Channels {
             if let Some(packet) = self.packets.pop_front() {
                 return Some(packet);
             }
-            let association = self.association.as_mut().map(|(_, association)| association);
+            let mut association = self.association.as_mut().map(|(_, association)| association);
             // SCTP takes asking for packets at a time for having heeded it: a timer that is
             // due would begin anew, and no lost request to reset streams be repeated.
-            let association = association.map(|association| {
-                if association.poll_timeout().is_some_and(|at| at <= now) {
-                    association.handle_timeout(now);
-                }
-                association
-            });
+            if let Some(association) = &mut association
+                && association.poll_timeout().is_some_and(|at| at <= now)
+            {
+                association.handle_timeout(now);
+            }
             let transmit = self
                 .endpoint
                 .poll_transmit()
