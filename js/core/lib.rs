@@ -11,7 +11,7 @@ mod ciphers;
 mod ipns;
 #[cfg(feature = "full")]
 mod kad;
-#[cfg(feature = "node")]
+#[cfg(feature = "full")]
 mod keeping;
 #[cfg(feature = "full")]
 mod limiting;
@@ -75,7 +75,7 @@ pub struct Core {
     #[cfg(feature = "full")]
     stored: Vec<(Vec<u8>, Vec<u8>)>,
     /// What the store of records has, until all of it is known.
-    #[cfg(feature = "node")]
+    #[cfg(feature = "full")]
     found: Vec<(Vec<u8>, Vec<u8>, u64)>,
     /// What is to change of a peer.
     #[cfg(feature = "full")]
@@ -114,7 +114,7 @@ impl Core {
             output_at: 0,
             #[cfg(feature = "full")]
             stored: Vec::new(),
-            #[cfg(feature = "node")]
+            #[cfg(feature = "full")]
             found: Vec::new(),
             #[cfg(feature = "full")]
             patch: polypeer::swarm::store::Patch::default(),
@@ -354,13 +354,11 @@ impl Core {
                 pubsub::record(&mut Records(&mut self.output), &output);
                 webrtc::record(&mut Records(&mut self.output), &output);
                 kad::record(&mut Records(&mut self.output), &output);
+                keeping::record(&mut Records(&mut self.output), &output);
                 meeting::record(&mut Records(&mut self.output), &output);
             }
             #[cfg(feature = "node")]
-            {
-                serving::record(&mut Records(&mut self.output), &output);
-                keeping::record(&mut Records(&mut self.output), &output);
-            }
+            serving::record(&mut Records(&mut self.output), &output);
             record(&mut Records(&mut self.output), output);
         }
         self.output_at = self.output.as_ptr() as usize;

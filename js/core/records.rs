@@ -84,9 +84,9 @@ pub(crate) enum Tag {
     RendezvousRenewed = 111,
     #[cfg(feature = "full")]
     RendezvousFailed = 112,
-    #[cfg(feature = "node")]
+    #[cfg(feature = "full")]
     FindRecords = 120,
-    #[cfg(feature = "node")]
+    #[cfg(feature = "full")]
     WriteRecords = 121,
     #[cfg(feature = "full")]
     Published = 130,

@@ -23,13 +23,13 @@ const pages = {
 import { createNode } from 'polypeer'
 globalThis.node = await createNode({ dht: true, pubsub: {}, listen: ['/p2p-circuit', '/webrtc'] })`,
     wasm: 'core_bg.wasm',
-    budget: 272_000,
+    budget: 276_000,
   },
   /** All that the package exports for pages. */
   full: {
     script: `import * as polypeer from 'polypeer'; globalThis.polypeer = polypeer`,
     wasm: 'core_bg.wasm',
-    budget: 276_000,
+    budget: 280_000,
   },
 }
 

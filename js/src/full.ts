@@ -34,6 +34,8 @@ import {
   type Reachability,
   setAnnouncing,
 } from './reach.js'
+import { RecordKeeper } from './records/keeper.js'
+import type { RecordStoreError } from './records/types.js'
 import {
   isCircuit,
   limitOf,
@@ -88,6 +90,7 @@ export class FullNode extends NodeImpl implements PeerNode {
   readonly #discovery: DiscoveryImpl
   readonly #rendezvous: RendezvousImpl
   readonly #serving: Services
+  #keeper: RecordKeeper | undefined
   readonly #core: Core<FullCore>
   readonly #host: Host
   readonly #relays: Relays
@@ -132,7 +135,6 @@ export class FullNode extends NodeImpl implements PeerNode {
     const found = (who: Discovered): void => this.#discovery.found(who)
     this.#serving = serving({
       touch,
-      turn: () => this.engine.turn(),
       emit: (name, detail) => emit(this, name, detail),
       found,
       gone: (peer) => {
@@ -219,7 +221,9 @@ export class FullNode extends NodeImpl implements PeerNode {
       this.#dht.join(dht === true ? {} : dht)
       this.routing.add(this.#dht)
       if (dht !== true && dht.recordStore !== undefined) {
-        await this.#serving.keepRecords(dht.recordStore)
+        const engine = { core: this.#core, turn: () => this.engine.turn() }
+        const failed = (error: RecordStoreError): void => emit(this, 'recordstore:error', error)
+        this.#keeper = await RecordKeeper.open(engine, dht.recordStore, failed)
       }
     }
     if (rendezvousPoint) this.rendezvous.serve(rendezvousPoint === true ? {} : rendezvousPoint)
@@ -512,6 +516,10 @@ export class FullNode extends NodeImpl implements PeerNode {
         else emit(this, 'rendezvous:error', { point, namespace, error: readError(body) })
         break
       }
+      case 120:
+      case 121:
+        this.#keeper?.onOrder(kind, body)
+        break
       default:
         this.#serving.onPart(kind, body)
     }
@@ -525,6 +533,7 @@ export class FullNode extends NodeImpl implements PeerNode {
     this.#webrtc?.stop()
     this.pubsub.stop()
     await this.#serving.close()
+    await this.#keeper?.close()
     if (this.#writer === undefined) return
     for (const event of LEAVING) globalThis.removeEventListener?.(event, this.#onHide)
     this.#flush()

@@ -1,4 +1,4 @@
-/** Relays, as one who wants a place at them; what being one takes is in `serving/relay.ts`. */
+/** Relays, as one who wants a place at them; what being one takes is in `serving/services.ts`. */
 
 import type { Core as FullCore } from '../generated/core.js'
 import { type Core, now, Records } from './core.js'
@@ -158,12 +158,10 @@ export class Relays {
 
   /** The event that a record stands for. */
   event(kind: number, body: Records): { name: keyof RelayEvents; detail: RelayEvents[keyof RelayEvents] } {
-    switch (kind) {
-      case 70:
-        return { name: 'relay:reserved', detail: { relay: body.text(), addresses: body.lines() } }
-      default:
-        return { name: 'relay:lost', detail: { relay: body.text(), error: errorOf(body.failure()) } }
-    }
+    const relay = body.text()
+    return kind === 70
+      ? { name: 'relay:reserved', detail: { relay, addresses: body.lines() } }
+      : { name: 'relay:lost', detail: { relay, error: errorOf(body.failure()) } }
   }
 }
 

@@ -7,10 +7,8 @@ import { InvalidArgumentError } from '../errors.js'
 import { errorOf } from '../failures.js'
 import type { Host } from '../host.js'
 import { type AutonatOptions, type Reachability, reachabilityOf } from '../reach.js'
-import type { RecordStore } from '../records/types.js'
 import type { RelayPair, RelayRule, RelayServiceOptions, RelayStats } from '../relay.js'
 import type { NodeEvents } from '../types.js'
-import { RecordKeeper } from './keeper.js'
 import { Mdns } from './mdns.js'
 import type { Services } from './types.js'
 
@@ -19,7 +17,6 @@ export interface ServicesEngine {
   readonly core: Core<NodeCore>
   readonly host: Host
   touch(): void
-  turn(): void
   emit<K extends keyof NodeEvents>(name: K, detail: NodeEvents[K]): void
   /** A neighbour was found. */
   found(who: Discovered): void
@@ -31,7 +28,6 @@ export interface ServicesEngine {
 export class NodeServices implements Services {
   readonly #engine: ServicesEngine
   #mdns: Mdns | undefined
-  #keeper: RecordKeeper | undefined
 
   constructor(engine: ServicesEngine) {
     this.#engine = engine
@@ -43,12 +39,6 @@ export class NodeServices implements Services {
 
   dhtMode(mode: number): void {
     this.#core.raw.set_dht_mode(now(), mode)
-  }
-
-  async keepRecords(store: RecordStore): Promise<void> {
-    this.#keeper = await RecordKeeper.open(this.#engine, store, (error) =>
-      this.#engine.emit('recordstore:error', error),
-    )
   }
 
   relay(asked: RelayServiceOptions): void {
@@ -130,7 +120,7 @@ export class NodeServices implements Services {
     await this.#mdns.start(options)
   }
 
-  /** The tags are those of `core/serving.rs` and `core/keeping.rs`. */
+  /** The tags are those of `core/serving.rs`. */
   onPart(kind: number, body: Records): void {
     const { emit } = this.#engine
     switch (kind) {
@@ -151,15 +141,11 @@ export class NodeServices implements Services {
         emit('reachability', { address: address === '' ? undefined : address, reachability })
         break
       }
-      case 120:
-      case 121:
-        this.#keeper?.onOrder(kind, body)
     }
   }
 
   async close(): Promise<void> {
     await this.#mdns?.close()
-    await this.#keeper?.close()
   }
 
   #read(length: number): Records {

@@ -4,15 +4,12 @@ import type { Records } from '../core.js'
 import type { MdnsOptions, RendezvousPointOptions, RendezvousStats } from '../discovery/types.js'
 import { UnsupportedError } from '../errors.js'
 import type { AutonatOptions, Reachability } from '../reach.js'
-import type { RecordStore } from '../records/types.js'
 import type { RelayServiceOptions, RelayStats } from '../relay.js'
 
 /** What a node can be beside a client. */
 export interface Services {
   /** Answers others in the DHT or not: the number of the mode. */
   dhtMode(mode: number): void
-  /** Keeps in `store` what the DHT has this node keep for others. */
-  keepRecords(store: RecordStore): Promise<void>
   /** Is a relay, or changes what is allowed. */
   relay(options: RelayServiceOptions): void
   relayStats(): RelayStats
@@ -38,7 +35,6 @@ const refuse = (what: string) => (): never => {
 /** The services of a page: none. Whoever asks for one is told so. */
 export const noServices: Services = {
   dhtMode: refuse('a server of a DHT'),
-  keepRecords: refuse('records kept for others'),
   relay: refuse('a relay'),
   relayStats: refuse('a relay'),
   autonat: refuse('AutoNAT for others'),

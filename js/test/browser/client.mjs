@@ -1,5 +1,11 @@
 // What the page and the worker run: each function answers with plain data.
-import { createNode, indexedDbKeyStore, indexedDbPeerStore, memoryRecordStore, PolypeerError } from 'polypeer'
+import {
+  createNode,
+  indexedDbKeyStore,
+  indexedDbPeerStore,
+  indexedDbRecordStore,
+  PolypeerError,
+} from 'polypeer'
 import { createNode as createMiniNode } from 'polypeer/mini'
 import { digest, ECHO, random, readAll } from './bytes.mjs'
 
@@ -23,6 +29,11 @@ const echoes = (addresses, length) => async (node) => {
   const sent = random(length)
   const [received] = await Promise.all([readAll(stream), stream.write(sent).then(() => stream.closeWrite())])
   return (await digest(received)) === (await digest(sent)) && stream.status === 'closed'
+}
+
+async function joined(node, addresses) {
+  await node.dial(addresses)
+  while (node.dht.status.peers === 0) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
 export const actions = {
@@ -65,8 +76,7 @@ export const actions = {
   /** Provides content, and finds who provides other content and what a name points to, by a DHT. */
   dht: (addresses, name, publisher) =>
     withNode({ dht: true }, async (node) => {
-      await node.dial(addresses)
-      while (node.dht.status.peers === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+      await joined(node, addresses)
       const bytes = (text) => new TextEncoder().encode(text)
       const { successes } = await node.dht.provide(bytes(`${name} provides`))
       const found = []
@@ -102,14 +112,12 @@ export const actions = {
   // What each way to ask for a service ends with.
   services: () =>
     withNode({ dht: true }, async (node) => {
-      const store = memoryRecordStore()
       const asked = [
         { relay: true },
         { autonat: true },
         { mdns: true },
         { rendezvousPoint: true },
         { dht: { mode: 'server' } },
-        { dht: { recordStore: store } },
       ]
       const codes = await Promise.all(asked.map((options) => code(createNode(options))))
       const calls = [
@@ -123,6 +131,25 @@ export const actions = {
       for (const call of calls) codes.push(await code(call()))
       return { codes, reachability: node.reachability }
     }),
+
+  // What a page has put into the DHT is there in its next run, which knows nobody yet.
+  records: async (addresses, name) => {
+    const dht = () => ({
+      protocol: '/test/kad/1.0.0',
+      recordStore: indexedDbRecordStore(name),
+      validators: { n: { validate() {}, isBetter: () => false } },
+    })
+    const first = await withNode({ dht: dht() }, async (node) => {
+      await joined(node, addresses)
+      await node.dht.put('/n/key', new TextEncoder().encode('value'))
+      return node.peerId
+    })
+    return withNode({ dht: dht() }, async (node) => {
+      const found = []
+      for await (const value of node.dht.get('/n/key')) found.push(new TextDecoder().decode(value))
+      return { found, other: node.peerId !== first }
+    })
+  },
 
   // A node that is not closed: its page ends under it.
   remember: async (addresses, name, note) => {

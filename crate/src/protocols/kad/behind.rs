@@ -23,7 +23,7 @@ use crate::wire::protobuf::{Malformed, Reader, Writer};
 use super::message::{MAX_ADDRESSES, MAX_KEY, Record, Request, read_record};
 use super::query::QueryId;
 use super::store::{Provider, StoreFull};
-use super::{Kademlia, Order, SERVES};
+use super::{Kademlia, Order};
 
 /// Requests that wait for the store, each of a message's length at most.
 pub const MAX_PARKED: usize = 128;
@@ -118,7 +118,7 @@ impl Kademlia {
         place: Place,
         waiting: Waiting,
     ) -> Result<(), Waiting> {
-        let Some(behind) = self.behind.as_mut().filter(|_| SERVES) else { return Err(waiting) };
+        let Some(behind) = &mut self.behind else { return Err(waiting) };
         let fresh = behind.asked.get(&place).is_some_and(|until| *until > now);
         let parked: usize = behind.parked.values().map(|parking| parking.waiting.len()).sum();
         if fresh || parked >= MAX_PARKED {
@@ -163,8 +163,7 @@ impl Kademlia {
 
     /// What the store has at a place; `None` if it cannot say.
     pub(crate) fn records_found(&mut self, now: Instant, place: Place, found: Option<Vec<Entry>>) {
-        let behind = self.behind.as_mut().filter(|_| SERVES);
-        let parking = behind.and_then(|behind| behind.parked.remove(&place));
+        let parking = self.behind.as_mut().and_then(|behind| behind.parked.remove(&place));
         // Who waited for this was answered without it.
         let Some(parking) = parking else { return };
         if let Some(entries) = found {
@@ -240,10 +239,7 @@ impl Kademlia {
     /// Has a record written that is in memory now; `old` is when the same one ended.
     pub(super) fn write_record(&mut self, now: Instant, record: &Record, old: Option<Instant>) {
         let life = self.store.limits().record_life;
-        if !SERVES
-            || self.behind.is_none()
-            || old.is_some_and(|old| old + WORTH_WRITING > now + life)
-        {
+        if self.behind.is_none() || old.is_some_and(|old| old + WORTH_WRITING > now + life) {
             return;
         }
         let mut value = Vec::new();
@@ -289,7 +285,7 @@ impl Kademlia {
     /// Has an entry written whose end is given as the life that it has left.
     fn write(&mut self, now: Instant, mut entry: Entry) {
         entry.expires = self.unix_millis(now).saturating_add(entry.expires);
-        let Some(behind) = self.behind.as_mut().filter(|_| SERVES) else { return };
+        let Some(behind) = &mut self.behind else { return };
         behind.bytes += entry.value.len();
         let at = (entry.place, entry.name.clone());
         if let Some(old) = behind.unwritten.insert(at, entry) {
@@ -324,7 +320,7 @@ impl Kademlia {
 
     /// Answers those without the store that have waited for long.
     pub(super) fn time_parked(&mut self, now: Instant) {
-        let Some(behind) = self.behind.as_ref().filter(|_| SERVES) else { return };
+        let Some(behind) = &self.behind else { return };
         let late = behind.parked.iter().filter(|(_, parking)| parking.deadline <= now);
         let late: Vec<Place> = late.map(|(place, _)| *place).collect();
         for place in late {
@@ -333,13 +329,7 @@ impl Kademlia {
     }
 
     pub(super) fn parked_timeout(&self) -> Option<Instant> {
-        self.behind
-            .as_ref()
-            .filter(|_| SERVES)?
-            .parked
-            .values()
-            .map(|parking| parking.deadline)
-            .min()
+        self.behind.as_ref()?.parked.values().map(|parking| parking.deadline).min()
     }
 }
 

@@ -1,8 +1,8 @@
 /** Has what the core keeps for others kept in a store, and looked for there. */
 
-import type { Core as NodeCore } from '../../generated/node.js'
+import type { Core as FullCore } from '../../generated/core.js'
 import { type Core, now, type Records } from '../core.js'
-import { type RecordStore, RecordStoreError, type StoredRecord } from '../records/types.js'
+import { type RecordStore, RecordStoreError, type StoredRecord } from './types.js'
 
 /** How often a store is tidied, if it is written to, in milliseconds. */
 const TIDY = 3_600_000
@@ -11,7 +11,7 @@ const TIDY_AFTER = 4096
 
 /** The calls of the core that this needs, and a turn of the crank after them. */
 export interface KeeperEngine {
-  readonly core: Core<NodeCore>
+  readonly core: Core<FullCore>
   turn(): void
 }
 
