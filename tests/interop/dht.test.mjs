@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
-import { joinDht, missing } from '../lib/peers.mjs'
+import { good, joinDht, missing, withPeer } from '../lib/peers.mjs'
 
 /** Ours is in the middle: the others know of each other by it alone at first. */
 const all = ['polypeer-native', 'js-node', 'rust', 'go', 'polypeer-node']
@@ -17,13 +17,6 @@ const multihash = (text) =>
 const keyOf = (name) => base64(`/test/${name}`)
 const writtenBy = (name) => base64(`1:by ${name}`)
 const pathOf = (name) => `/ipfs/bafkqaaa/${name}`
-const withPeer = ({ address, peerId }) => (address.includes('/p2p/') ? address : `${address}/p2p/${peerId}`)
-
-async function good(peer, request) {
-  const answer = await peer.ask(request)
-  assert.equal(answer.ok, true, `${peer.name}: ${JSON.stringify(request)}: ${answer.error}`)
-  return answer
-}
 
 /** Asks until `holds` of the answer; the test's own time limit is the bound. */
 async function found(peer, request, holds) {

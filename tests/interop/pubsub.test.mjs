@@ -1,7 +1,7 @@
 // Topics of all implementations: what one publishes, all others hear.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { joinPubsub, missing } from '../lib/peers.mjs'
+import { good, joinPubsub, missing } from '../lib/peers.mjs'
 
 const names = ['go', 'rust', 'js-node', 'polypeer-native', 'polypeer-node']
 const ours = names.filter((name) => name.startsWith('polypeer'))
@@ -18,12 +18,6 @@ const alone = {
   '/meshsub/1.1.0': ['go', 'rust', 'js-node'],
   '/meshsub/1.2.0': ['go', 'js-node'],
   '/meshsub/1.3.0': ['go'],
-}
-
-async function good(peer, request) {
-  const answer = await peer.ask(request)
-  assert.equal(answer.ok, true, `${peer.name}: ${JSON.stringify(request)}: ${answer.error}`)
-  return answer
 }
 
 /**

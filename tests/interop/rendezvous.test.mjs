@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createNode } from 'polypeer'
-import { joinRendezvous, missing } from '../lib/peers.mjs'
+import { good, joinRendezvous, missing } from '../lib/peers.mjs'
 
 const NAME = 'chat'
-const HOURS = 3_600_000
+const HOUR = 3_600_000
 
 describe('rendezvous with rust', { skip: missing('rust'), timeout: 120_000 }, () => {
   const closed = async (t, starting) => {
@@ -20,18 +20,12 @@ describe('rendezvous with rust', { skip: missing('rust'), timeout: 120_000 }, ()
     const point = await rust(t)
     const alice = await closed(t, createNode({ listen }))
     const bob = await closed(t, createNode())
-    assert.equal(await alice.rendezvous.register(point.address, NAME), 2 * HOURS)
+    assert.equal(await alice.rendezvous.register(point.address, NAME), 2 * HOUR)
     const other = await rust(t)
     const to = { point: point.peerId, namespace: NAME }
-    for (const request of [
-      { op: 'connect', address: point.address },
-      { op: 'register', ...to },
-    ]) {
-      const { ok, error } = await other.ask(request)
-      assert.ok(ok, error)
-    }
-    const found = await other.ask({ op: 'discover', ...to })
-    assert.ok(found.ok, found.error)
+    await good(other, { op: 'connect', address: point.address })
+    await good(other, { op: 'register', ...to })
+    const found = await good(other, { op: 'discover', ...to })
     assert.deepEqual(new Set(Object.keys(found.peers)), new Set([alice.peerId, other.peerId]))
     const { registrations, cookie, refused } = await bob.rendezvous.discover(point.address, {
       namespace: NAME,
@@ -48,15 +42,10 @@ describe('rendezvous with rust', { skip: missing('rust'), timeout: 120_000 }, ()
     const point = await closed(t, createNode({ listen, rendezvousPoint: true }))
     const [one, other] = [await rust(t), await rust(t)]
     const to = { point: point.peerId, namespace: NAME }
-    for (const peer of [one, other]) {
-      const { ok, error } = await peer.ask({ op: 'connect', address: point.addresses[0] })
-      assert.ok(ok, error)
-    }
-    const { ok, error, ttl } = await one.ask({ op: 'register', ...to })
-    assert.ok(ok, error)
-    assert.equal(ttl * 1000, 2 * HOURS)
-    const found = await other.ask({ op: 'discover', ...to })
-    assert.ok(found.ok, found.error)
+    for (const peer of [one, other]) await good(peer, { op: 'connect', address: point.addresses[0] })
+    const { ttl } = await good(one, { op: 'register', ...to })
+    assert.equal(ttl * 1000, 2 * HOUR)
+    const found = await good(other, { op: 'discover', ...to })
     assert.deepEqual(Object.keys(found.peers), [one.peerId])
     const bob = await closed(t, createNode())
     const { registrations } = await bob.rendezvous.discover(point.addresses[0], { namespace: NAME })

@@ -2,17 +2,10 @@
 // go-libp2p-pubsub looks for them, and by announcements as js-libp2p makes them.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { joinDht, joinPubsub, missing } from '../lib/peers.mjs'
+import { good, joinDht, joinPubsub, missing, withPeer } from '../lib/peers.mjs'
 
 const ours = ['polypeer-native', 'polypeer-node']
 const TOPIC = 'news'
-const withPeer = ({ address, peerId }) => (address.includes('/p2p/') ? address : `${address}/p2p/${peerId}`)
-
-async function good(peer, request) {
-  const answer = await peer.ask(request)
-  assert.equal(answer.ok, true, `${peer.name}: ${JSON.stringify(request)}: ${answer.error}`)
-  return answer
-}
 
 /** Asks until `holds` of the answer; the test's own time limit is the bound. */
 async function until(peer, request, holds) {

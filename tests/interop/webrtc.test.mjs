@@ -89,15 +89,25 @@ test('a page that reads slowly what js-node sends without windows is told so', {
   }
 })
 
+/** Has `use` do something with a peer in Node that is connected with `server` by WebRTC direct. */
+async function inNode(server, use) {
+  const { address, close } = await listen(server, 'webrtc-direct')
+  const peer = await makePeer({})
+  try {
+    await peer.connect(address)
+    await use(peer)
+  } finally {
+    await peer.close()
+    await close()
+  }
+}
+
 for (const server of ['go', 'js-node']) {
   test(`a slow reader in Node loses nothing of what ${server} sends without windows`, {
     skip: missing(server),
     timeout: 180_000,
   }, async () => {
-    const { address, close } = await listen(server, 'webrtc-direct')
-    const peer = await makePeer({})
-    try {
-      await peer.connect(address)
+    await inNode(server, async (peer) => {
       const stream = await peer.open(perf)
       const [bytes, perMs] = [24 << 20, 3 << 10]
       const length = new DataView(new ArrayBuffer(8))
@@ -110,10 +120,7 @@ for (const server of ['go', 'js-node']) {
         await setTimeout(part.length / perMs)
       }
       assert.equal(count, bytes)
-    } finally {
-      await peer.close()
-      await close()
-    }
+    })
   })
 }
 
@@ -122,20 +129,14 @@ for (const server of ['go', 'rust', 'js-node']) {
     skip: missing(server),
     timeout: 180_000,
   }, async () => {
-    const { address, close } = await listen(server, 'webrtc-direct')
-    const peer = await makePeer({})
-    try {
-      await peer.connect(address)
+    await inNode(server, async (peer) => {
       for (let nth = 0; nth < 600; nth++) {
         const stream = await peer.open(echo)
         await stream.write(new Uint8Array([nth % 256]))
         await stream.closeWrite()
         assert.deepEqual(await readAll(stream), new Uint8Array([nth % 256]))
       }
-    } finally {
-      await peer.close()
-      await close()
-    }
+    })
   })
 }
 

@@ -1,4 +1,5 @@
 // Starts the test peers of tests/peers; their command line is in its README.md.
+import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -113,6 +114,17 @@ async function asked(name, ...args) {
   }
   return { name, peerId, address: addresses[0], ask, close: end }
 }
+
+/** What a peer of `asked` answers to a request that it carries out. */
+export async function good(peer, request) {
+  const answer = await peer.ask(request)
+  assert.equal(answer.ok, true, `${peer.name}: ${JSON.stringify(request)}: ${answer.error}`)
+  return answer
+}
+
+/** The address of a peer, with its name. */
+export const withPeer = ({ address, peerId }) =>
+  address.includes('/p2p/') ? address : `${address}/p2p/${peerId}`
 
 /**
  * Starts a peer that publishes and subscribes; `protocol` is the only one for that which it

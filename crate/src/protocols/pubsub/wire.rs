@@ -226,26 +226,17 @@ fn control(
     budget: &mut Budget,
     item: &mut impl FnMut(Item),
 ) -> Result<(), Malformed> {
-    for field in Reader(bytes) {
-        let (number, value) = field?;
-        if !(1..=6).contains(&number) || !budget.take(|budget| &mut budget.control) {
-            continue;
-        }
+    each(bytes, 6, budget, item, |number, value, budget| {
         let bytes = value.bytes()?;
-        let read = match number {
+        Ok(match number {
             1 => ihave(bytes, budget)?,
             2 => Some(Item::IWant(ids(bytes, budget)?)),
             3 => graft(bytes)?,
             4 => prune(bytes, budget)?,
             5 => Some(Item::IDontWant(ids(bytes, budget)?)),
             _ => Some(Item::Extensions(extensions(bytes)?)),
-        };
-        match read {
-            Some(read) => item(read),
-            None => budget.excess += 1,
-        }
-    }
-    Ok(())
+        })
+    })
 }
 
 fn choking(
@@ -253,14 +244,28 @@ fn choking(
     budget: &mut Budget,
     item: &mut impl FnMut(Item),
 ) -> Result<(), Malformed> {
+    each(bytes, 2, budget, item, |number, value, _| {
+        let what = if number == 1 { Item::Choke } else { Item::Unchoke };
+        Ok(topic(value)?.map(what))
+    })
+}
+
+/// Reads the control messages of the fields up to `last`, as far as the budget allows;
+/// those that `read` cannot take are counted.
+fn each(
+    bytes: &[u8],
+    last: u32,
+    budget: &mut Budget,
+    item: &mut impl FnMut(Item),
+    read: fn(u32, Value<'_>, &mut Budget) -> Result<Option<Item>, Malformed>,
+) -> Result<(), Malformed> {
     for field in Reader(bytes) {
         let (number, value) = field?;
-        if !(1..=2).contains(&number) || !budget.take(|budget| &mut budget.control) {
+        if !(1..=last).contains(&number) || !budget.take(|budget| &mut budget.control) {
             continue;
         }
-        match topic(value)? {
-            Some(name) if number == 1 => item(Item::Choke(name)),
-            Some(name) => item(Item::Unchoke(name)),
+        match read(number, value, budget)? {
+            Some(read) => item(read),
             None => budget.excess += 1,
         }
     }

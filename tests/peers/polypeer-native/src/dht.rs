@@ -14,7 +14,7 @@ use polypeer_native::Native;
 use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 
-use crate::Outcome;
+use crate::{Outcome, answers};
 
 /// The DHT's name unless told otherwise.
 pub(crate) const NAME: &str = "/test/kad/1.0.0";
@@ -50,13 +50,7 @@ pub(crate) async fn serve(name: &str) -> Outcome<()> {
     println!("{}", json!({ "peerId": node.peer_id().to_string(), "addresses": addresses }));
     let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        match answer(&node, &keypair, &serde_json::from_str(&line)?).await {
-            Ok(mut answer) => {
-                answer["ok"] = true.into();
-                println!("{answer}");
-            }
-            Err(error) => println!("{}", json!({ "ok": false, "error": error.to_string() })),
-        }
+        answers::print(answer(&node, &keypair, &serde_json::from_str(&line)?).await);
     }
     node.close().await;
     Ok(())

@@ -1,5 +1,7 @@
 //! Polypeer as a test peer; `../README.md` describes its command line.
 
+#[path = "../../shared/answers.rs"]
+mod answers;
 mod autonat;
 mod bench;
 mod dht;

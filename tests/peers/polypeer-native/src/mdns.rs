@@ -12,7 +12,7 @@ use polypeer_native::mdns::{Mdns, MdnsOptions};
 use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 
-use crate::Outcome;
+use crate::{Outcome, answers};
 
 /// Says who is found at that port, and dials them, until the input ends.
 pub(crate) async fn serve(port: u16) -> Outcome<()> {
@@ -31,13 +31,7 @@ pub(crate) async fn serve(port: u16) -> Outcome<()> {
     println!("{}", json!({ "peerId": node.peer_id().to_string(), "addresses": addresses }));
     let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        match answer(&node, &mut neighbours, &serde_json::from_str(&line)?).await {
-            Ok(mut answer) => {
-                answer["ok"] = true.into();
-                println!("{answer}");
-            }
-            Err(error) => println!("{}", json!({ "ok": false, "error": error.to_string() })),
-        }
+        answers::print(answer(&node, &mut neighbours, &serde_json::from_str(&line)?).await);
     }
     neighbours.mdns.close().await;
     node.close().await;

@@ -17,8 +17,8 @@ use polypeer_native::Native;
 use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 
-use crate::Outcome;
 use crate::gossip::{self, Deliveries};
+use crate::{Outcome, answers};
 
 /// A topic with all that has come of it.
 struct Room {
@@ -65,13 +65,7 @@ pub(crate) async fn serve(discovery: &str) -> Outcome<()> {
     let mut rooms = BTreeMap::new();
     let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        match carry_out(&node, (&mut rooms, &found), &serde_json::from_str(&line)?).await {
-            Ok(mut answer) => {
-                answer["ok"] = true.into();
-                println!("{answer}");
-            }
-            Err(error) => println!("{}", json!({ "ok": false, "error": error.to_string() })),
-        }
+        answers::print(carry_out(&node, (&mut rooms, &found), &serde_json::from_str(&line)?).await);
     }
     node.close().await;
     Ok(())

@@ -16,7 +16,7 @@ use libp2p::{
 use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 
-use crate::Outcome;
+use crate::{Outcome, answers};
 
 /// The DHT's name unless told otherwise.
 pub const NAME: &str = "/test/kad/1.0.0";
@@ -64,13 +64,7 @@ pub async fn serve(name: &str) -> Outcome<()> {
             event = swarm.select_next_some() => { hear(&mut swarm, event); }
             line = lines.next_line() => {
                 let Some(line) = line? else { return Ok(()) };
-                match answer(&mut swarm, &serde_json::from_str(&line)?).await {
-                    Ok(mut answer) => {
-                        answer["ok"] = true.into();
-                        println!("{answer}");
-                    }
-                    Err(error) => println!("{}", json!({ "ok": false, "error": error.to_string() })),
-                }
+                answers::print(answer(&mut swarm, &serde_json::from_str(&line)?).await);
             }
         }
     }

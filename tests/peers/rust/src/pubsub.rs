@@ -13,9 +13,9 @@ use libp2p::{Multiaddr, Swarm, SwarmBuilder, identify, noise, tcp, yamux};
 use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 
-use crate::Outcome;
 use crate::gossip::{self, Deliveries};
 use crate::host::{self, IDLE};
+use crate::{Outcome, answers};
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
@@ -70,13 +70,7 @@ pub async fn serve(name: Option<&str>) -> Outcome<()> {
             event = peer.swarm.select_next_some() => peer.hear(event),
             line = lines.next_line() => {
                 let Some(line) = line? else { return Ok(()) };
-                match peer.carry_out(&serde_json::from_str(&line)?).await {
-                    Ok(mut answer) => {
-                        answer["ok"] = true.into();
-                        println!("{answer}");
-                    }
-                    Err(error) => println!("{}", json!({ "ok": false, "error": error.to_string() })),
-                }
+                answers::print(peer.carry_out(&serde_json::from_str(&line)?).await);
             }
         }
     }

@@ -9,7 +9,7 @@ use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise, tcp, yamux
 use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 
-use crate::Outcome;
+use crate::{Outcome, answers};
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
@@ -50,13 +50,7 @@ pub async fn serve() -> Outcome<()> {
             _ = swarm.select_next_some() => {}
             line = lines.next_line() => {
                 let Some(line) = line? else { return Ok(()) };
-                match answer(&mut swarm, &serde_json::from_str(&line)?).await {
-                    Ok(mut answer) => {
-                        answer["ok"] = true.into();
-                        println!("{answer}");
-                    }
-                    Err(error) => println!("{}", json!({ "ok": false, "error": error.to_string() })),
-                }
+                answers::print(answer(&mut swarm, &serde_json::from_str(&line)?).await);
             }
         }
     }
