@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { chromium } from './chromium.mjs'
+import { browser, browsers } from './browsers.mjs'
 import { ask, entry, Failure, green, heading, inCi, root, run, say, which } from './lib.mjs'
 import { PAGES, WASI, wasmToolchain } from './wasm-toolchain.mjs'
 
@@ -81,8 +81,12 @@ async function wasm() {
   }
 }
 
-async function browser() {
-  done('Chromium', await chromium())
+async function installBrowsers() {
+  for (const name of Object.keys(browsers)) {
+    const found = await browser(name)
+    if (found) done(name, found)
+    else say(`  - ${name} is not installed: the tests in it will be skipped`)
+  }
 }
 
 function go() {
@@ -100,7 +104,7 @@ export async function setup({ tests = false } = {}) {
   await packages()
   await wasm()
   if (!tests) return
-  await browser()
+  await installBrowsers()
   if (which('cc') === undefined && process.platform !== 'win32') {
     throw new Failure('A C compiler is missing (`cc`): the tests build rust-libp2p, which needs one')
   }

@@ -77,7 +77,7 @@ const stages = {
       }),
   },
   js: {
-    title: 'The npm package in Node and Chromium',
+    title: 'The npm package in Node, Chromium, Firefox and WebKit',
     run: () => tests('npm', ['test', '--workspace', 'js', '--silent'], { title: 'npm test (js)' }),
   },
   demo: {

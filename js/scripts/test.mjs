@@ -1,4 +1,4 @@
-// npm test: the package in this Node, in a newer one, and in Chromium.
+// npm test: the package in this Node, in a newer one, and in browsers.
 //   node scripts/test.mjs [node|next|browser]...
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'

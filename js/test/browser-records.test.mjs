@@ -1,18 +1,19 @@
-// Stores of records in Chromium.
+// Stores of records in browsers.
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
+import { after, before, it } from 'node:test'
+import { inEachBrowser } from '../../tests/lib/browsers.mjs'
 import { openSite } from './browser/site.mjs'
 import { names } from './record-stores.mjs'
 
-describe('records in Chromium', { timeout: 120_000 }, () => {
+inEachBrowser('records', { timeout: 120_000 }, (browser) => {
   let site
   let page
   const inPage = (name, ...args) =>
     page.evaluate(([name, args]) => globalThis.inPage(name, ...args), [name, args])
 
   before(async () => {
-    site = await openSite(['records'])
-    page = await site.open('/records.html')
+    site = await openSite(browser, ['records'])
+    page = await site.open('records')
   })
 
   after(() => site?.close())
@@ -30,7 +31,7 @@ describe('records in Chromium', { timeout: 120_000 }, () => {
   it('is whole when a page ends', async () => {
     await inPage('write', 50)
     await page.goto('about:blank')
-    page = await site.open('/records.html')
+    page = await site.open('records')
     const found = await inPage('recall')
     assert.equal(found.length, 50)
     assert.equal(new Set(found).size, 1, `half of a write: ${found}`)

@@ -1,5 +1,6 @@
 // What the tests share: nodes on loopback, protocols, bytes.
 import { createHash, randomBytes } from 'node:crypto'
+import { createSocket } from 'node:dgram'
 import { connect, createServer } from 'node:net'
 import { createNode } from 'polypeer'
 
@@ -107,6 +108,34 @@ export async function gate(t, port) {
       for (const socket of sockets) socket.unpipe().pause()
     },
   }
+}
+
+/** The port that an address of WebRTC direct names. */
+export const portOf = (address) => Number(address.split('/')[4])
+
+/** The address of WebRTC direct, at another port. */
+export const withPort = (address, port) => address.replace(/udp\/\d+/, `udp/${port}`)
+
+/** Between those who dial it and the port `to`: lets through what `passes`. */
+export async function between(t, to, passes) {
+  const near = createSocket('udp4')
+  const fars = new Map()
+  near.on('message', (datagram, { address, port }) => {
+    if (!passes(datagram)) return
+    let far = fars.get(port)
+    if (far === undefined) {
+      far = createSocket('udp4')
+      far.on('message', (answer) => near.send(answer, port, address))
+      fars.set(port, far)
+    }
+    far.send(datagram, to, '127.0.0.1')
+  })
+  await new Promise((resolve) => near.bind(0, '127.0.0.1', resolve))
+  t.after(() => {
+    near.close()
+    for (const far of fars.values()) far.close()
+  })
+  return near.address().port
 }
 
 /** Lets `ms` milliseconds of the event loop pass. */

@@ -1,6 +1,5 @@
 // WebRTC direct between nodes in Node.js.
 import assert from 'node:assert/strict'
-import { createSocket } from 'node:dgram'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,13 +17,26 @@ import {
   UnsupportedError,
   WrongCertificateError,
 } from 'polypeer'
-import { ECHO, events, kept, MIB, pair, random, readAll, server, sha256, turns, until } from './support.mjs'
+import {
+  between,
+  ECHO,
+  events,
+  kept,
+  MIB,
+  pair,
+  portOf,
+  random,
+  readAll,
+  server,
+  sha256,
+  turns,
+  until,
+  withPort,
+} from './support.mjs'
 
 const DIRECT = '/ip4/127.0.0.1/udp/0/webrtc-direct'
 
 const certhash = (address) => /\/certhash\/([^/]+)/.exec(address)[1]
-const portOf = (address) => Number(address.split('/')[4])
-const withPort = (address, port) => address.replace(/udp\/\d+/, `udp/${port}`)
 
 /** Why the only attempt of a dial failed. */
 async function failure(dialing) {
@@ -35,28 +47,6 @@ async function failure(dialing) {
   assert.ok(error instanceof DialError, error)
   assert.equal(error.attempts.length, 1, error.message)
   return error.attempts[0].error
-}
-
-/** Between those who dial it and the port `to`: lets through what `passes`. */
-async function between(t, to, passes) {
-  const near = createSocket('udp4')
-  const fars = new Map()
-  near.on('message', (datagram, { address, port }) => {
-    if (!passes(datagram)) return
-    let far = fars.get(port)
-    if (far === undefined) {
-      far = createSocket('udp4')
-      far.on('message', (answer) => near.send(answer, port, address))
-      fars.set(port, far)
-    }
-    far.send(datagram, to, '127.0.0.1')
-  })
-  await new Promise((resolve) => near.bind(0, '127.0.0.1', resolve))
-  t.after(() => {
-    near.close()
-    for (const far of fars.values()) far.close()
-  })
-  return near.address().port
 }
 
 async function echo(connection, bytes) {

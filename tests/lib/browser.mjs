@@ -5,29 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { chromium as engine } from 'playwright-core'
-import { chromium } from '../../scripts/chromium.mjs'
 import { serveFolder } from '../../scripts/static-server.mjs'
+import { launch } from './browsers/chromium.mjs'
 
-/** A browser; `more` are arguments of its command line. */
-export async function launch(more = []) {
-  return engine.launch({
-    executablePath: await chromium(),
-    args: [
-      ...more,
-      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      // Two pages of one machine find each other without multicast names.
-      '--disable-features=WebRtcHideLocalIpsWithMdns',
-      '--allow-loopback-in-peer-connection',
-    ],
-  })
-}
+export { launch }
 
 /** Bundles `entry` for a page in a fresh folder: `{ folder, remove }`. */
 export async function bundlePage(entry, { alias = {} } = {}) {

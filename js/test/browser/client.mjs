@@ -196,6 +196,24 @@ export const actions = {
       return answered
     }),
 
+  /** Where a peer was reached, over which its bytes come back, or why it was not. */
+  reaches: (addresses) =>
+    withNode({}, async (node) => {
+      try {
+        const connection = await node.dial(addresses)
+        if (await echoes(addresses, 100_000)(node)) return connection.remoteAddress
+      } catch (error) {
+        return error.attempts?.[0].error.code ?? String(error)
+      }
+      return 'other bytes'
+    }),
+
+  asksForWebrtc: () =>
+    withNode({}, async (node) => [
+      await code(node.listen('/webrtc')),
+      await code(createNode({ webrtc: true }).then((other) => other.close())),
+    ]),
+
   // A node that stays, and what happens to its connections.
   stay: async (address) => {
     const node = await createNode()

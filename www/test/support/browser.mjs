@@ -1,25 +1,14 @@
 // Chromium with the built page in it.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { chromium as engine } from 'playwright-core'
-import { chromium } from '../../../scripts/chromium.mjs'
 import { root } from '../../../scripts/lib.mjs'
 import { serveFolder } from '../../../scripts/static-server.mjs'
+import { launch as start } from '../../../tests/lib/browsers/chromium.mjs'
 
 const dist = join(root, 'www/dist')
 
 export async function launch(t) {
-  const browser = await engine.launch({
-    executablePath: await chromium(),
-    args: [
-      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-      '--disable-gpu',
-      '--no-first-run',
-      // Two pages of one machine find each other without multicast names.
-      '--disable-features=WebRtcHideLocalIpsWithMdns',
-      '--allow-loopback-in-peer-connection',
-    ],
-  })
+  const browser = await start()
   t.after(() => browser.close())
   return browser
 }

@@ -1,10 +1,27 @@
-// Two pages in Chromium that nobody can dial: through a relay in this process, and then directly.
+// WebRTC of pages: two that nobody can dial, through a relay in this process and then
+// directly, and one that dials a node in this process.
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, describe, it } from 'node:test'
+import { after, before, beforeEach, it } from 'node:test'
 import { createNode } from 'polypeer'
+import { inEachBrowser } from '../../tests/lib/browsers.mjs'
+import { openPerson } from './browser/people.mjs'
 import { openSite } from './browser/site.mjs'
-import { MIB, transports, turns } from './support.mjs'
+import {
+  between,
+  ECHO,
+  kept,
+  MIB,
+  portOf,
+  random,
+  readAll,
+  server,
+  transports,
+  turns,
+  until,
+  withPort,
+} from './support.mjs'
 
+const DIRECT = '/ip4/127.0.0.1/udp/0/webrtc-direct'
 const free = { duration: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY }
 /** So that ICE finds no way: candidates of TURN servers only, and there is none. */
 const blockUdp = () => {
@@ -16,13 +33,13 @@ const blockUdp = () => {
   }
 }
 
-describe('WebRTC between pages', { timeout: 900_000 }, () => {
+inEachBrowser('WebRTC', { timeout: 900_000, webrtc: true }, (browser) => {
   let site
   let relay
   const opened = []
 
   before(async () => {
-    site = await openSite(['rtc', 'shared'])
+    site = await openSite(browser, ['rtc', 'shared'])
   })
   beforeEach(async () => {
     for (const page of opened.splice(0)) await page.close()
@@ -34,20 +51,14 @@ describe('WebRTC between pages', { timeout: 900_000 }, () => {
     await relay?.close()
   })
 
-  /** A page whose functions are called by name. */
-  async function person(before) {
-    const page = await site.open('/rtc.html', before)
+  async function open(before) {
+    const { page, person } = await openPerson(site, before)
     opened.push(page)
-    return new Proxy(page, {
-      get: (_, name) =>
-        name === 'then'
-          ? undefined
-          : (...args) => page.evaluate(([name, args]) => globalThis.rtc[name](...args), [name, args]),
-    })
+    return person
   }
 
   async function two({ options, block } = {}) {
-    const [alice, bob] = [await person(block), await person()]
+    const [alice, bob] = [await open(block), await open()]
     const [, peer] = [await alice.start(options), await bob.start()]
     return { alice, bob, peer, ...(await bob.listen(relay.addresses[0])) }
   }
@@ -122,7 +133,7 @@ describe('WebRTC between pages', { timeout: 900_000 }, () => {
   it('work from a worker to which pages lend theirs, and another takes over', async () => {
     await relay.close()
     relay = await createNode({ listen: [transports.WebSocket], relay: free })
-    const [first, second, alice] = [await person(), await person(), await person()]
+    const [first, second, alice] = [await open(), await open(), await open()]
     await first.worker()
     await second.worker()
     const inWorker = (...args) => opened[1].evaluate((args) => globalThis.inWorker(...args), args)
@@ -137,6 +148,60 @@ describe('WebRTC between pages', { timeout: 900_000 }, () => {
     while ((await alice.dial(address, { force: true })).code !== undefined) await turns(100)
     assert.ok((await alice.echo(peer, MIB)).same)
     assert.ok(performance.now() - start < 30_000)
+  })
+
+  for (const [family, listen] of [
+    ['IPv4', DIRECT],
+    ['IPv6', '/ip6/::1/udp/0/webrtc-direct'],
+  ]) {
+    it(`dials a node that has no name, over ${family}`, async (t) => {
+      const node = await kept(t, server([listen]))
+      const alice = await open()
+      await alice.start()
+      const { remote, code } = await alice.dial(node.addresses[0])
+      assert.equal(code, undefined)
+      assert.match(remote, /\/webrtc-direct\/certhash\//)
+      assert.ok((await alice.echo(node.peerId, 4 * MIB)).same)
+      assert.equal(await alice.streams(node.peerId, 200), 200)
+      await alice.close()
+      await until(() => node.connections.length === 0)
+    })
+  }
+
+  it('is dialed by a node that it has opened a connection to', async (t) => {
+    const node = await kept(t, server([DIRECT]))
+    const alice = await open()
+    const peer = await alice.start()
+    await alice.dial(node.addresses[0])
+    const stream = await node.dial(peer, ECHO)
+    await stream.write(random(MIB))
+    await stream.closeWrite()
+    assert.equal((await readAll(stream)).length, MIB)
+  })
+
+  it('falls back to version 1 of WebRTC direct', async (t) => {
+    const node = await kept(t, server([DIRECT]))
+    const [address] = node.addresses
+    let refused = 0
+    const port = await between(t, portOf(address), (datagram) => {
+      const second = datagram.includes('libp2p+webrtc+v2/')
+      if (second) refused++
+      return !second
+    })
+    const alice = await open()
+    await alice.start()
+    assert.equal((await alice.dial(withPort(address, port))).code, undefined)
+    assert.ok((await alice.echo(node.peerId, MIB)).same)
+    assert.ok(refused > 0)
+  })
+
+  it('names the certificate that is another one than the address says', async (t) => {
+    const [node, other] = [await kept(t, server([DIRECT])), await kept(t, server([DIRECT]))]
+    const alice = await open()
+    await alice.start()
+    const [right, wrong] = [node, other].map(({ addresses }) => addresses[0].split('/certhash/')[1])
+    const { code } = await alice.dial(node.addresses[0].replace(right, wrong))
+    assert.equal(code, 'ERR_TRANSPORT')
   })
 
   it('reported no uncaught error', () => {
