@@ -3,27 +3,31 @@
 //   node tests/bench/endurance.mjs [TEXT] [--scale 0.01]
 // runs those whose name contains TEXT, with less of each if told; a failure ends with 1.
 import { parseArgs } from 'node:util'
-import { launch, openPage } from '../lib/browser.mjs'
+import { openPage } from '../lib/browser.mjs'
+import { openBrowser } from '../lib/browsers.mjs'
 import { ask, listen } from '../lib/peers.mjs'
 import { residentKiB } from './process.mjs'
 
 const GiB = 2 ** 30
 const MiB = 2 ** 20
 
-/** Listener and dialer, one of them ours; `page` is one of ours in Chromium. */
+/** Browsers, whose pages are peers of ours. */
+const pages = ['Chromium', 'Firefox']
+
+/** Listener and dialer, one of them ours. */
 const streaming = [
   ['polypeer-native', 'polypeer-native'],
   ['polypeer-native', 'polypeer-node'],
   ['polypeer-node', 'polypeer-native'],
-  ['polypeer-native', 'page'],
+  ...pages.map((page) => ['polypeer-native', page]),
 ]
 const transferring = [
   ['polypeer-native', 'polypeer-node'],
-  ['polypeer-native', 'page'],
+  ...pages.map((page) => ['polypeer-native', page]),
   ...['go', 'js-node', 'rust'].flatMap((listener) => [
     [listener, 'polypeer-native'],
     [listener, 'polypeer-node'],
-    [listener, 'page'],
+    [listener, 'Chromium'],
   ]),
 ]
 
@@ -55,7 +59,7 @@ const runs = [
 async function endure({ listener, dialer, run }, scale) {
   const { pid, address, close } = await listen(listener, 'webrtc-direct')
   const before = residentKiB(pid)
-  const browser = dialer === 'page' ? await launch() : undefined
+  const browser = pages.includes(dialer) ? await openBrowser(dialer) : undefined
   const page = browser && (await openPage(browser, 'polypeer', 'page'))
   try {
     const command = (name, options) =>

@@ -1,8 +1,9 @@
-// Chromium for tests: one browser, pages served from loopback (a secure context,
+// Pages for tests: served from loopback (a secure context,
 // so that WebCrypto is there), scripts bundled by esbuild.
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { serveFolder } from '../../scripts/static-server.mjs'
@@ -24,7 +25,10 @@ export async function bundlePage(entry, { alias = {} } = {}) {
     alias,
     logLevel: 'error',
   })
-  await writeFile(join(folder, 'index.html'), '<!doctype html><script type="module" src="page.js"></script>')
+  // What goes wrong before the script has run is kept for `openPage`.
+  const watch = "addEventListener('error', ({ message }) => { globalThis.trouble = message })"
+  const scripts = `<script>${watch}</script><script type="module" src="page.js"></script>`
+  await writeFile(join(folder, 'index.html'), `<!doctype html>${scripts}`)
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) }
 }
 
@@ -54,20 +58,22 @@ export async function servePage(peer, entry, module = 'adapter') {
 }
 
 /**
- * Opens a page with the test peer of `peer`. `run` calls one of the functions of
+ * Opens a page with the test peer of `peer`, in any browser (see browsers.mjs). `run` calls one of the functions of
  * peers/browser/page.mjs, or of another script, there; `close` closes all that belongs to it.
  */
 export async function openPage(browser, peer, module, script = 'page') {
   const served = await servePage(peer, join(tests, `peers/browser/${script}.mjs`), module)
   const page = await browser.newPage()
-  const errors = []
-  page.on('pageerror', (error) => errors.push(error.message))
   await page.goto(served.url)
-  await page
-    .waitForFunction(() => 'testPeer' in globalThis)
-    .catch((error) => {
-      throw new Error(`the page did not start: ${errors.join('; ')}`, { cause: error })
-    })
+  for (;;) {
+    const { started, trouble } = await page.evaluate(() => ({
+      started: 'testPeer' in globalThis,
+      trouble: globalThis.trouble,
+    }))
+    if (started) break
+    if (trouble !== undefined) throw new Error(`the page did not start: ${trouble}`)
+    await wait(20)
+  }
   return {
     page,
     run: (name, ...args) => page.evaluate(([name, args]) => globalThis.testPeer[name](...args), [name, args]),

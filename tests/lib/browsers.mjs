@@ -8,18 +8,19 @@ import { openWebkit } from './browsers/webkit.mjs'
 const open = { Chromium: openChromium, Firefox: openFirefox, WebKit: openWebkit }
 
 /**
- * Starts a browser by name: `{ version, page, close }`. A page has `goto`, `reload`,
+ * Starts a browser by name: `{ version, newPage, close }`. A page has `goto`, `reload`,
  * `close` and `evaluate(action, argument)`, which runs a function in it; the argument and
  * what it answers are plain data.
  */
 export const openBrowser = (name) => open[name](findBrowser(name))
 
 /**
- * Runs `suite` with the name of each browser, or of each that has WebRTC, and whether it has;
- * one that is not there is said to be skipped.
+ * Runs `suite` with the name of each browser, or of `only` some, or of those that have
+ * WebRTC, and whether it has; one that is not there is said to be skipped.
  */
-export function inEachBrowser(title, { webrtc, ...options }, suite) {
-  for (const [name, { withoutWebrtc }] of Object.entries(browsers)) {
+export function inEachBrowser(title, { webrtc, only = Object.keys(browsers), ...options }, suite) {
+  for (const name of only) {
+    const { withoutWebrtc } = browsers[name]
     if (webrtc && withoutWebrtc) continue
     // Those that must be there are, by the setup.
     const skip = findBrowser(name) === undefined && `${name} is not installed`

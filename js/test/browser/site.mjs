@@ -67,7 +67,7 @@ export async function openSite(browserName, names) {
     problems,
     /** Opens the page of a script; `before` runs in it before the script does. */
     async open(name, before) {
-      const page = await browser.page()
+      const page = await browser.newPage()
       const url = new URL(`http://127.0.0.1:${http.address().port}/${name}.html`)
       if (before !== undefined) url.searchParams.set('before', `(${before})()`)
       await page.goto(url.href)

@@ -28,7 +28,7 @@ export async function openChromium() {
   const context = await started.newContext()
   return {
     version: started.version(),
-    page: () => context.newPage(),
+    newPage: () => context.newPage(),
     close: () => started.close(),
   }
 }

@@ -19,7 +19,7 @@ const preferences = {
   'dom.ipc.processPriorityManager.enabled': false,
 }
 
-/** Starts the program at `path`: `{ page, version, close }`; `page` opens a page. */
+/** Starts the program at `path`: see {@link openBrowser}. */
 export async function openFirefox(path) {
   const profile = await mkdtemp(join(tmpdir(), 'polypeer-firefox-'))
   const lines = Object.entries(preferences).map(
@@ -55,7 +55,7 @@ export async function openFirefox(path) {
     const trust = await trusting(send)
     return {
       version: capabilities.browserVersion,
-      async page() {
+      async newPage() {
         const { context } = await send('browsingContext.create', { type: 'tab' })
         return new Page(send, trust, context)
       },

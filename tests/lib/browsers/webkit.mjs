@@ -42,7 +42,7 @@ export async function openWebkit(path) {
     const session = new Session(`${base}/session/${sessionId}`)
     return {
       version: capabilities.browserVersion,
-      page: () => session.page(),
+      newPage: () => session.newPage(),
       async close() {
         await session.end()
         await close()
@@ -101,7 +101,7 @@ class Session {
 
   #send = (method, path, body) => ask(method, this.#url + path, body)
 
-  async page() {
+  async newPage() {
     const { handle } = await this.#then(() => this.#send('POST', '/window/new', { type: 'tab' }))
     return new Page((...command) =>
       this.#then(async () => {
