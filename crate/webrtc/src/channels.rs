@@ -3,6 +3,7 @@
 //!
 //! Source: RFC 8831 (data channels), RFC 8832 (how they open), RFC 9260 (SCTP).
 
+mod packet;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -40,9 +41,9 @@ const MAX_CHANNELS: usize = 4096;
 /// open after these.
 const MAX_LOCAL: usize = 511;
 
-/// Ids lost to failed resets beyond which a connection is left for a new one: sides
-/// that disagree once on the number of a reset, after losses, never agree again
-/// (RFC 6525 section 5.2.1), and each channel that closes costs an id.
+/// Ids that the remote refuses to free beyond which a connection is left for a new one: sides
+/// that disagree once on the number of a reset never agree again (RFC 6525 section 5.2.1),
+/// and each channel that closes costs an id.
 const MAX_WORN: usize = MAX_LOCAL / 4;
 
 /// Payload bytes of a packet, so that with all headers it has less than the 1,280
@@ -53,11 +54,14 @@ const PAYLOAD_BYTES: u32 = 1150;
 /// second of RFC 9260 each loss of a last packet costs one.
 const RTO_INITIAL_MS: u64 = 500;
 const RTO_MIN_MS: u64 = 200;
-const RTO_MAX_MS: u64 = 10_000;
+const RTO_MAX_MS: u64 = 3_000;
 
-/// How long a remote may take to close a channel that it has opened, once we have
-/// done with it.
-const PARTING: Duration = Duration::from_secs(3);
+/// How long a remote that has closed none so far may take to close a channel that it has
+/// opened, once we have done with it: more than it takes where every fifth datagram is
+/// lost. One that closes some closes all.
+const PARTING: Duration = Duration::from_secs(120);
+/// How many such channels are waited for, whatever the remote does. As [`MAX_REMOTE`].
+const MAX_PARTING: usize = 1024;
 
 /// The id of the channel that the handshake runs on.
 const HANDSHAKE: u16 = 0;
@@ -87,8 +91,8 @@ pub(crate) struct Channels {
     ids: BTreeMap<u32, u16>,
     /// Ids of ours that have been used and can be used again.
     free: BTreeSet<u16>,
-    /// Ids of closed channels that can never be used again.
-    worn: usize,
+    /// Ids of closed channels of either side that can never be used again.
+    worn: BTreeSet<u16>,
     /// The next id of ours that was never used.
     next: u16,
     /// Channels of the core that open when others have closed, with what was sent on them.
@@ -106,10 +110,12 @@ pub(crate) struct Channels {
     /// closed their former channels: nothing can be said on them before.
     held: BTreeSet<u16>,
     /// Ids of channels that the remote has opened and the core has closed, and when
-    /// they are reset here if the remote does not. (An SCTP stream that is reset from
-    /// both sides at a time is reset once more by `sctp-proto`; if that comes late,
-    /// it ends the next channel with this id.)
+    /// they are reset here if the remote does not. (An SCTP stream that is reset here and
+    /// then there is reset here once more by `sctp-proto`; if that comes late, it ends the
+    /// next channel with this id.)
     parting: VecDeque<(Instant, u16)>,
+    /// Whether the remote has closed a channel of its own.
+    remote_closes: bool,
     /// Ids with bytes that are not acknowledged, perhaps.
     busy: BTreeSet<u16>,
     /// Records about channels, for the core.
@@ -130,7 +136,10 @@ impl Channels {
                 .with_max_send_message_size(MAX_MESSAGE)
                 .with_rto_initial_ms(RTO_INITIAL_MS)
                 .with_rto_min_ms(RTO_MIN_MS)
-                .with_rto_max_ms(RTO_MAX_MS),
+                .with_rto_max_ms(RTO_MAX_MS)
+                // Until ICE hears nothing any more: a request to reset streams that is given
+                // up is one that both sides count differently.
+                .with_max_init_retransmits(None),
         );
         let mut config = EndpointConfig::new();
         config.max_payload_size(PAYLOAD_BYTES);
@@ -155,7 +164,7 @@ impl Channels {
             channels: BTreeMap::new(),
             ids: BTreeMap::new(),
             free: BTreeSet::new(),
-            worn: 0,
+            worn: BTreeSet::new(),
             // The client's are even (RFC 8832 section 6); 0 is the handshake's.
             next: if client { 2 } else { 1 },
             delayed: VecDeque::new(),
@@ -165,6 +174,7 @@ impl Channels {
             stopped: BTreeSet::new(),
             held: BTreeSet::new(),
             parting: VecDeque::new(),
+            remote_closes: false,
             busy: BTreeSet::new(),
             records: Vec::new(),
             packets: VecDeque::new(),
@@ -185,11 +195,18 @@ impl Channels {
 
     /// Takes in a packet.
     pub(crate) fn handle(&mut self, now: Instant, packet: Bytes) {
-        if carries_message(&packet) {
+        let packet = packet::without_receipts(packet);
+        if packet::carries_message(&packet) {
             self.unread += packet.len();
             self.last = packet.clone();
         }
+        let resets = packet::resets(&packet);
         self.take_in(now, packet);
+        if resets {
+            // Ids may be free of which no event tells.
+            self.readable.extend(std::mem::take(&mut self.held));
+            self.open_delayed();
+        }
     }
 
     fn take_in(&mut self, now: Instant, packet: Bytes) {
@@ -236,7 +253,7 @@ impl Channels {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let parting = self.parting.front().map(|(at, _)| *at);
+        let parting = self.parting.front().filter(|_| !self.remote_closes).map(|(at, _)| *at);
         let association = self.association.as_ref()?.1.poll_timeout();
         parting.into_iter().chain(association).min()
     }
@@ -245,7 +262,8 @@ impl Channels {
         if let Some((_, association)) = &mut self.association {
             association.handle_timeout(now);
         }
-        while let Some(&(at, id)) = self.parting.front()
+        while !self.remote_closes
+            && let Some(&(at, id)) = self.parting.front()
             && at <= now
         {
             self.parting.pop_front();
@@ -294,7 +312,11 @@ impl Channels {
                         self.ids.remove(&number);
                         records::write(&mut self.records, records::CLOSE, number, &[]);
                     }
-                    Some(Use::Closing) => self.parting.retain(|(_, parting)| *parting != id),
+                    Some(Use::Closing) => {
+                        let before = self.parting.len();
+                        self.parting.retain(|(_, parting)| *parting != id);
+                        self.remote_closes |= self.parting.len() < before;
+                    }
                     Some(Use::Begun) | None => {}
                 }
                 self.busy.remove(&id);
@@ -302,6 +324,7 @@ impl Channels {
                 self.held.remove(&id);
             }
             StreamEvent::ResetComplete { id } => {
+                self.worn.remove(&id);
                 if self.held.remove(&id) {
                     self.readable.push_back(id);
                 } else if self.is_ours(id) {
@@ -309,14 +332,18 @@ impl Channels {
                     self.open_delayed();
                 }
             }
-            StreamEvent::ResetFailed { .. } => {
-                self.worn += 1;
-                if self.worn > MAX_WORN {
-                    self.lost.get_or_insert_with(|| "channels cannot be closed any more".into());
+            StreamEvent::ResetFailed { id, .. } => {
+                self.worn.insert(id);
+                if self.worn.len() > MAX_WORN {
+                    self.fail_to_close();
                 }
             }
             _ => {}
         }
+    }
+
+    fn fail_to_close(&mut self) {
+        self.lost.get_or_insert_with(|| "channels cannot be closed any more".into());
     }
 
     fn on_opened(&mut self, id: u16) {
@@ -365,6 +392,10 @@ impl Channels {
             let begun = self.channels.get(&id) == Some(&Use::Begun);
             let Ok(mut stream) = association.stream(id) else { continue };
             if begun && stream.is_readable() && !stream.is_writable() {
+                if self.worn.contains(&id) {
+                    // Nothing can ever be said on it.
+                    self.fail_to_close();
+                }
                 self.held.insert(id);
                 continue;
             }
@@ -435,17 +466,4 @@ impl Channels {
             }
         }
     }
-}
-
-/// Whether a packet has a DATA chunk, behind others perhaps (RFC 9260 section 3).
-fn carries_message(packet: &[u8]) -> bool {
-    let mut rest = packet.get(12..).unwrap_or_default();
-    while let [kind, _, high, low, ..] = rest {
-        if *kind == 0 {
-            return true;
-        }
-        let length = usize::from(u16::from_be_bytes([*high, *low])).max(4).next_multiple_of(4);
-        rest = rest.get(length..).unwrap_or_default();
-    }
-    false
 }

@@ -250,7 +250,7 @@ impl Session {
         }
         if let Some(reason) = self.channels.as_ref().and_then(Channels::lost) {
             let reason = reason.to_owned();
-            self.finish(End::Channels(reason));
+            self.goodbye(now, End::Channels(reason));
         }
         while let Some(value) = self.ice.pong() {
             let rtt = self.ice.rtt().unwrap_or_default();
@@ -260,7 +260,7 @@ impl Session {
             records::write(&mut self.records, records::PING, 0, &payload);
         }
         if self.closing.is_some_and(|until| until <= now || self.is_flushed()) {
-            self.goodbye(now);
+            self.goodbye(now, End::ByUs);
         }
     }
 
@@ -355,7 +355,7 @@ impl Session {
     /// Ends it at once, whatever has arrived; the remote is told.
     pub fn abort(&mut self, now: Instant) {
         if self.end.is_none() {
-            self.goodbye(now);
+            self.goodbye(now, End::ByUs);
         }
     }
 
@@ -363,11 +363,12 @@ impl Session {
         self.channels.as_mut().is_none_or(|channels| channels.buffered() == 0)
     }
 
-    fn goodbye(&mut self, now: Instant) {
+    /// Ends it, and tells the remote.
+    fn goodbye(&mut self, now: Instant, end: End) {
         // Nobody is there to tell before DTLS stands.
         let _ = self.dtls.close();
         self.poll_dtls(now);
-        self.finish(End::ByUs);
+        self.finish(end);
     }
 
     /// Opens `count` channels, whatever is agreed on.

@@ -1,191 +1,19 @@
 //! Two ends of our own over a wire in virtual time.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+mod reuse;
+mod wire;
 
-use super::certificate::Certificate;
-use super::channels::Channels;
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use super::dtls::{Cipher, offers_chacha};
 use super::ice;
-use super::records::{self, CLOSE, HOLD, MESSAGE, OPEN, PING, RELEASE, REMOTE};
-use super::session::{End, Identity, Session};
+use super::records::{CLOSE, HOLD, MESSAGE, OPEN, PING, RELEASE, REMOTE};
+use super::session::{End, Session};
 use super::stun::Message;
 use super::ufrag::{Credentials, Version};
-
-const DIALER: usize = 0;
-const LISTENER: usize = 1;
-
-/// A record that an end got.
-type Record = (u8, u32, Vec<u8>);
-
-/// Both ends and what is between them.
-pub(super) struct Wire {
-    pub(super) now: Instant,
-    pub(super) ends: [Session; 2],
-    /// What is on its way to each end, and when it is there.
-    flying: [VecDeque<(Instant, Vec<u8>)>; 2],
-    delay: Duration,
-    /// Of so many datagrams one is lost.
-    lossy: Option<u64>,
-    /// Nothing gets through.
-    cut: bool,
-    reading: [bool; 2],
-    pub(super) got: [Vec<Record>; 2],
-    sent: u64,
-    /// Of a datagram: without headers, what Ethernet carries.
-    longest: usize,
-    /// What the dialer began DTLS with, and the cipher that the listener took.
-    hello: Vec<u8>,
-    cipher: Option<u16>,
-}
-
-/// The identity of somebody with this number.
-fn identity(number: u8) -> Identity {
-    preferring(number, Cipher::AesGcm)
-}
-
-fn preferring(number: u8, cipher: Cipher) -> Identity {
-    Identity::new(Certificate::generate(&[number; 48]).unwrap(), cipher).unwrap()
-}
-
-/// Virtual time begins somewhere.
-#[expect(clippy::disallowed_methods, reason = "an instant has no other origin")]
-pub(crate) fn start() -> Instant {
-    Instant::now()
-}
-
-fn at(text: &str) -> SocketAddr {
-    text.parse().unwrap()
-}
-
-impl Wire {
-    fn new(version: Version) -> Self {
-        let (dialer, listener) = (identity(1), identity(2));
-        let hash = listener.certhash();
-        Self::between(&dialer, &listener, hash, version)
-    }
-
-    fn between(dialer: &Identity, listener: &Identity, hash: [u8; 34], version: Version) -> Self {
-        let now = start();
-        let random: [u8; 64] = std::array::from_fn(|at| at as u8);
-        let credentials = Credentials::new(version, &random);
-        let to = at("192.0.2.1:4001");
-        let dialer = Session::dialer(dialer, credentials.clone(), to, hash, [3; 20], now);
-        // As the socket of the listener finds out.
-        let request = Credentials::of_request(&credentials.username()).unwrap();
-        let listener = Session::listener(listener, request, at("198.51.100.1:999"), [4; 20], now);
-        Self {
-            now,
-            ends: [dialer, listener],
-            flying: Default::default(),
-            delay: Duration::from_millis(5),
-            lossy: None,
-            cut: false,
-            reading: [true; 2],
-            got: Default::default(),
-            sent: 0,
-            longest: 1500 - 48,
-            hello: Vec::new(),
-            cipher: None,
-        }
-    }
-
-    fn open(version: Version) -> Self {
-        let mut wire = Self::new(version);
-        assert!(wire.run(|wire| wire.ends.iter().all(Session::is_open)));
-        wire
-    }
-
-    /// Lets time pass until `done`, or until nothing happens any more.
-    fn run(&mut self, done: impl Fn(&Self) -> bool) -> bool {
-        let until = self.now + Duration::from_secs(60);
-        loop {
-            for end in [DIALER, LISTENER] {
-                if self.reading[end] {
-                    self.read(end);
-                }
-                self.send(end);
-            }
-            if done(self) {
-                return true;
-            }
-            let arrivals = self.flying.iter().filter_map(|flying| Some(flying.front()?.0));
-            let timeouts = self.ends.iter().filter_map(Session::poll_timeout);
-            match arrivals.chain(timeouts).min() {
-                Some(next) if next <= until => self.now = self.now.max(next),
-                _ => return false,
-            }
-            for end in [DIALER, LISTENER] {
-                self.ends[end].handle_timeout(self.now);
-                while self.flying[end].front().is_some_and(|(at, _)| *at <= self.now) {
-                    let (_, datagram) = self.flying[end].pop_front().unwrap();
-                    self.ends[end].handle(self.now, &datagram);
-                    self.send(end);
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, end: usize) {
-        while let Some(datagram) = self.ends[end].poll_datagram(self.now) {
-            assert!(datagram.len() <= self.longest, "{}", datagram.len());
-            self.sent += 1;
-            self.listen_in(&datagram);
-            // Spread without a pattern that a protocol could fall into step with.
-            let lost = self.lossy.is_some_and(|of| {
-                self.sent.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20).is_multiple_of(of)
-            });
-            if !lost && !self.cut {
-                self.flying[1 - end].push_back((self.now + self.delay, datagram));
-            }
-        }
-    }
-
-    /// Keeps the first message of DTLS, and what the answer to the last one says: the
-    /// cipher stands behind the version, the random number and the session.
-    fn listen_in(&mut self, datagram: &[u8]) {
-        match (datagram.first(), datagram.get(13)) {
-            (Some(22), Some(1)) => self.hello = datagram.to_vec(),
-            (Some(22), Some(2)) => {
-                let session = usize::from(datagram[13 + 12 + 34]);
-                let cipher = datagram[13 + 12 + 35 + session..].first_chunk().unwrap();
-                self.cipher = Some(u16::from_be_bytes(*cipher));
-            }
-            _ => {}
-        }
-    }
-
-    fn read(&mut self, end: usize) {
-        loop {
-            let mut bytes = Vec::new();
-            self.ends[end].read(self.now, &mut bytes, 64 * 1024);
-            if bytes.is_empty() {
-                return;
-            }
-            let (mut rest, mut assembler) = (&bytes[..], records::Assembler::default());
-            while !rest.is_empty() {
-                let record = assembler.next(&mut rest).unwrap();
-                let (kind, channel, payload) = records::split(&record).unwrap();
-                self.got[end].push((kind, channel, payload.to_vec()));
-            }
-        }
-    }
-
-    fn write(&mut self, end: usize, kind: u8, channel: u32, payload: &[u8]) {
-        let mut record = Vec::new();
-        records::write(&mut record, kind, channel, payload);
-        self.ends[end].write(self.now, &record);
-    }
-
-    fn bytes(&self, end: usize) -> usize {
-        self.got[end].iter().filter(|record| record.0 == MESSAGE).map(|it| it.2.len()).sum()
-    }
-}
-
-fn record(kind: u8, channel: u32, payload: &[u8]) -> Record {
-    (kind, channel, payload.to_vec())
-}
+pub(crate) use wire::start;
+use wire::{DIALER, LISTENER, Wire, identity, preferring, record};
 
 #[test]
 fn channels_open_carry_messages_and_close_in_both_versions() {
@@ -204,12 +32,19 @@ fn channels_open_carry_messages_and_close_in_both_versions() {
         assert_eq!(wire.got[DIALER], [record(MESSAGE, 0, b"the listener begins"), opened]);
 
         wire.got = Default::default();
+        // Who has opened a channel closes it; until then the other one only says no more.
         wire.write(LISTENER, MESSAGE, REMOTE, b"bye");
         wire.write(LISTENER, CLOSE, REMOTE, &[]);
-        wire.write(DIALER, CLOSE, 0, &[]);
-        assert!(wire.run(|wire| wire.got[DIALER].len() == 2 && wire.got[LISTENER].len() == 1));
-        assert_eq!(wire.got[DIALER], [record(MESSAGE, 7, b"bye"), record(CLOSE, 7, &[])]);
-        assert_eq!(wire.got[LISTENER], [record(CLOSE, 0, &[])]);
+        wire.write(LISTENER, MESSAGE, REMOTE, b"too late");
+        wire.write(DIALER, MESSAGE, 7, b"nobody reads it");
+        wire.write(LISTENER, CLOSE, 0, &[]);
+        assert!(wire.run(|wire| wire.got[DIALER].len() == 2));
+        assert_eq!(wire.got[DIALER], [record(MESSAGE, 7, b"bye"), record(CLOSE, 0, &[])]);
+        wire.write(DIALER, CLOSE, 7, &[]);
+        wire.write(LISTENER, CLOSE, 7, &[]);
+        assert!(wire.run(|wire| wire.got[DIALER].len() == 3));
+        assert_eq!(wire.got[DIALER][2], record(CLOSE, REMOTE, &[]));
+        assert_eq!(wire.got[LISTENER], []);
     }
 }
 
@@ -408,188 +243,6 @@ fn holds_up(reads: impl Fn(&mut Wire, bool)) {
     for (number, (_, _, payload)) in wire.got[LISTENER].iter().skip(1).enumerate() {
         assert_eq!(payload[..2], (number as u16).to_le_bytes());
     }
-}
-
-#[test]
-fn a_thousand_channels_one_after_another_use_few_ids() {
-    let mut wire = Wire::open(Version::V2);
-    for number in 1..=1000 {
-        let end = number as usize % 2;
-        wire.write(end, OPEN, number, &[]);
-        wire.write(end, MESSAGE, number, b"question");
-        assert!(wire.run(|wire| wire.got[1 - end].len() == 2));
-        let theirs = REMOTE + (number - 1) / 2;
-        let (opened, question) = (record(OPEN, theirs, &[]), record(MESSAGE, theirs, b"question"));
-        assert_eq!(wire.got[1 - end], [opened, question]);
-        wire.write(1 - end, MESSAGE, theirs, b"answer");
-        wire.write(1 - end, CLOSE, theirs, &[]);
-        assert!(wire.run(|wire| wire.got[end].len() == 2));
-        let (answer, closed) = (record(MESSAGE, number, b"answer"), record(CLOSE, number, &[]));
-        assert_eq!(wire.got[end], [answer, closed]);
-        wire.got = Default::default();
-    }
-    assert!(wire.ends.iter().all(|end| end.ids_used() < 20));
-}
-
-#[test]
-fn hundreds_of_channels_at_a_time_are_not_refused_on_a_long_path() {
-    const AT_ONCE: u32 = 200;
-    // Where something is lost, what closes waits until it is sent again, and what opens
-    // waits for that.
-    for lossy in [None, Some(200)] {
-        let mut wire = Wire::open(Version::V2);
-        (wire.delay, wire.lossy) = (Duration::from_millis(50), lossy);
-        for round in 0..10 {
-            let numbers = round * AT_ONCE..(round + 1) * AT_ONCE;
-            for number in numbers.clone() {
-                wire.write(DIALER, OPEN, 1 + number, &[]);
-                wire.write(DIALER, MESSAGE, 1 + number, b"question");
-            }
-            assert!(wire.run(|wire| wire.got[LISTENER].len() == 2 * AT_ONCE as usize), "{round}");
-            for number in numbers.clone() {
-                wire.write(LISTENER, MESSAGE, REMOTE + number, b"answer");
-                wire.write(LISTENER, CLOSE, REMOTE + number, &[]);
-            }
-            assert!(wire.run(|wire| wire.got[DIALER].len() == AT_ONCE as usize));
-            assert_eq!(wire.bytes(DIALER), AT_ONCE as usize * b"answer".len(), "{round}");
-            for number in numbers {
-                wire.write(DIALER, CLOSE, 1 + number, &[]);
-            }
-            wire.got = Default::default();
-        }
-        assert!(wire.ends[DIALER].ids_used() <= 512);
-    }
-}
-
-#[test]
-fn a_channel_that_closes_before_it_could_open_was_never_there() {
-    let mut wire = Wire::open(Version::V2);
-    for number in 1..=511 {
-        wire.write(DIALER, OPEN, number, &[]);
-    }
-    assert!(wire.run(|wire| wire.got[LISTENER].len() == 511));
-    wire.got = Default::default();
-    wire.write(DIALER, CLOSE, 1, &[]);
-    for number in [512, 513] {
-        wire.write(DIALER, OPEN, number, &[]);
-        wire.write(DIALER, MESSAGE, number, b"hello");
-    }
-    wire.write(DIALER, CLOSE, 512, &[]);
-    assert!(wire.run(|wire| wire.got[LISTENER].len() == 3));
-    let (closed, opened) = (record(CLOSE, REMOTE, &[]), record(OPEN, REMOTE + 511, &[]));
-    assert_eq!(wire.got[LISTENER], [closed, opened, record(MESSAGE, REMOTE + 511, b"hello")]);
-    assert_eq!(wire.got[DIALER], []);
-}
-
-#[test]
-fn ids_are_used_again_and_again_where_datagrams_are_lost() {
-    let mut wire = Wire::open(Version::V2);
-    wire.lossy = Some(10);
-    for number in 1..=1000 {
-        wire.write(DIALER, OPEN, number, &[]);
-        wire.write(DIALER, MESSAGE, number, b"question");
-        let ended = |wire: &Wire| wire.ends.iter().any(|end| end.end().is_some());
-        assert!(wire.run(|wire| wire.got[LISTENER].len() == 2 || ended(wire)), "{number}");
-        if ended(&wire) {
-            // Before there is no id left to open a channel with.
-            assert!((128..511).contains(&number), "{number}");
-            return;
-        }
-        wire.write(LISTENER, MESSAGE, REMOTE + number - 1, b"answer");
-        wire.write(LISTENER, CLOSE, REMOTE + number - 1, &[]);
-        assert!(wire.run(|wire| wire.got[DIALER].len() == 1));
-        assert_eq!(wire.got[DIALER], [record(MESSAGE, number, b"answer")]);
-        wire.write(DIALER, CLOSE, number, &[]);
-        wire.got = Default::default();
-    }
-}
-
-#[test]
-fn a_remote_that_closes_nothing_is_waited_for_in_vain() {
-    let mut wire = Wire::open(Version::V2);
-    wire.write(DIALER, OPEN, 1, &[]);
-    assert!(wire.run(|wire| wire.got[LISTENER].len() == 1));
-    wire.write(LISTENER, CLOSE, REMOTE, &[]);
-    assert!(wire.run(|wire| wire.got[DIALER].len() == 1));
-    assert_eq!(wire.got[DIALER], [record(CLOSE, 1, &[])]);
-}
-
-/// The type of the chunk that asks for streams to be reset (RFC 6525 section 3.1).
-const RECONFIG: u8 = 130;
-
-#[test]
-fn a_channel_on_an_id_that_is_not_free_yet_is_held_until_it_is() {
-    let mut now = start();
-    let mut ends = [Channels::new(true), Channels::new(false)];
-    // Two seconds, in which so many of the dialer's resets and answers arrive.
-    let mut pass = |ends: &mut [Channels; 2], mut arrive: usize| {
-        let mut read = Vec::new();
-        for _ in 0..100 {
-            for end in [DIALER, LISTENER] {
-                while let Some(packet) = ends[end].poll_packet(now) {
-                    let counts = end == DIALER && packet[12] == RECONFIG;
-                    if !counts || arrive > 0 {
-                        arrive -= usize::from(counts);
-                        ends[1 - end].handle(now, packet);
-                    }
-                }
-            }
-            ends[LISTENER].read(now, &mut read, 1 << 16);
-            ends[DIALER].read(now, &mut Vec::new(), 1 << 16);
-            now += Duration::from_millis(20);
-            ends.iter_mut().for_each(|end| end.handle_timeout(now));
-        }
-        read
-    };
-    let opened = |nth: u32| {
-        let mut record = Vec::new();
-        records::write(&mut record, OPEN, REMOTE + nth, &[]);
-        record
-    };
-    pass(&mut ends, usize::MAX);
-    ends[DIALER].open(1);
-    assert_eq!(pass(&mut ends, usize::MAX), opened(0));
-
-    // The dialer does not close it, so the listener does in the end, and asks twice;
-    // the answer to the second question is lost.
-    ends[LISTENER].close(start(), REMOTE);
-    assert!(pass(&mut ends, 2).is_empty());
-    let ids = ends[DIALER].ids_used();
-    ends[DIALER].open(2);
-    assert_eq!(ends[DIALER].ids_used(), ids, "the id is used again");
-    assert!(pass(&mut ends, 0).is_empty());
-    assert_eq!(pass(&mut ends, usize::MAX), opened(1));
-}
-
-#[test]
-fn a_lost_request_to_close_is_repeated_by_a_host_that_is_late() {
-    let mut now = start();
-    let mut ends = [Channels::new(true), Channels::new(false)];
-    let (mut closed, mut requests) = (false, 0);
-    for turn in 0..500 {
-        // What there is to send is asked for before the time is told, as by a busy host.
-        for end in [DIALER, LISTENER] {
-            while let Some(packet) = ends[end].poll_packet(now) {
-                let is_request = end == DIALER && packet[12] == RECONFIG;
-                requests += usize::from(is_request);
-                if !is_request || requests > 1 {
-                    ends[1 - end].handle(now, packet);
-                }
-            }
-            ends[end].handle_timeout(now);
-        }
-        match turn {
-            100 => ends[DIALER].open(1),
-            150 => ends[DIALER].close(now, 1),
-            _ => {}
-        }
-        let mut read = Vec::new();
-        ends[LISTENER].read(now, &mut read, 1 << 16);
-        closed |= read.first() == Some(&CLOSE);
-        // Never just when something is due.
-        now += Duration::from_micros(20_300);
-    }
-    assert!(closed, "{requests}");
 }
 
 #[test]

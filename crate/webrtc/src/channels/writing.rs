@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use sctp_proto::{Error, PayloadProtocolIdentifier as Kind};
 
-use super::{Channels, HANDSHAKE, MAX_LOCAL, PARTING, RECEIVE_BYTES, SEND_BYTES, Use};
+use super::{Channels, HANDSHAKE, MAX_LOCAL, MAX_PARTING, PARTING, RECEIVE_BYTES, SEND_BYTES, Use};
 use crate::{dcep, records};
 
 impl Channels {
@@ -40,8 +40,8 @@ impl Channels {
 
     /// Whether ids of ours will be free that are not.
     fn is_closing(&self) -> bool {
-        let open = self.ids.values().filter(|id| self.is_ours(**id)).count();
-        self.ours() > open + self.worn
+        let used = self.ids.values().chain(&self.worn).filter(|id| self.is_ours(**id));
+        self.ours() > used.count()
     }
 
     pub(super) fn open_delayed(&mut self) {
@@ -146,6 +146,11 @@ impl Channels {
         } else {
             self.channels.insert(id, Use::Closing);
             self.parting.push_back((now + PARTING, id));
+            if self.parting.len() > MAX_PARTING
+                && let Some((_, oldest)) = self.parting.pop_front()
+            {
+                self.reset(oldest);
+            }
         }
     }
 
