@@ -12,7 +12,11 @@ const open = { Chromium: openChromium, Firefox: openFirefox, WebKit: openWebkit 
  * `close` and `evaluate(action, argument)`, which runs a function in it; the argument and
  * what it answers are plain data.
  */
-export const openBrowser = (name) => open[name](findBrowser(name))
+export function openBrowser(name) {
+  const path = findBrowser(name)
+  if (path === undefined) throw new Error(`${name} is not installed`)
+  return open[name](path)
+}
 
 /**
  * Runs `suite` with the name of each browser, or of `only` some, or of those that have

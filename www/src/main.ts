@@ -17,15 +17,18 @@ import { StatusView } from './view/status'
 import { incoming, Transfer } from './view/transfers'
 import { showYou } from './view/you'
 
+const HAS_WEBRTC = typeof RTCPeerConnection !== 'undefined'
+const IS_LOCAL = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname)
+
 /**
- * Others reach this page through the server, and then directly. Pages of one machine
- * need nobody to tell them where they are.
+ * Others reach this page through the server, and then directly where the browser has
+ * WebRTC. Pages of one machine need nobody to tell them where they are.
  */
 const OPTIONS: FullNodeOptions = {
-  listen: ['/p2p-circuit', '/webrtc'],
+  listen: HAS_WEBRTC ? ['/p2p-circuit', '/webrtc'] : ['/p2p-circuit'],
   // A line is little: a relay's allowance is enough for it.
   pubsub: { limited: true },
-  ...(['localhost', '127.0.0.1', '[::1]'].includes(location.hostname) ? { webrtc: { iceServers: [] } } : {}),
+  ...(HAS_WEBRTC && IS_LOCAL ? { webrtc: { iceServers: [] } } : {}),
 }
 
 const view = new StatusView(() => room?.hurry())

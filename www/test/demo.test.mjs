@@ -160,6 +160,21 @@ test('pages that are connected directly need no server, and come back to it', { 
   await Promise.all([reached(third, one, 'direct'), reached(third, two, 'direct')])
 })
 
+test('pages of a browser without WebRTC talk through the server', { timeout }, async (t) => {
+  const { url, context } = await demo(t)
+  await context.addInitScript(() => {
+    delete globalThis.RTCPeerConnection
+  })
+  const troubles = []
+  const [first, second] = [await openPage(context, url, troubles), await openPage(context, url, troubles)]
+  await Promise.all([connected(first), connected(second)])
+  const [one, two] = [await peerOf(first), await peerOf(second)]
+  await Promise.all([reached(first, two, 'relayed'), reached(second, one, 'relayed')])
+  await say(first, 'Not directly')
+  await line(second, 'Not directly').waitFor()
+  assert.deepEqual(troubles, [])
+})
+
 test('addresses that lead nowhere are explained, another can be given', { timeout }, async (t) => {
   const { server, url, context } = await demo(t)
   const right = server.addresses.find((address) => address.includes('/ws/'))
