@@ -2,10 +2,11 @@
 //! while peers leave, after a partition, and with hostile peers among them.
 //!
 //! `cargo bench -p polypeer --features sim --bench pubsub -- [PEERS …] [--attacks HONEST
-//! RATIO] [--plain] [--choking] [--told] [--bytes N] [ATTACK …]`. Without anything 1,000 and 10,000
-//! peers, and all attacks on 1,000 honest peers by 4,000 hostile ones, 20 connections to
-//! these for each to an honest one. `--plain`: no attacks, `--choking`: with lazy links
-//! ([`Choking`]), for which a minute goes by before it is measured. `--told`: the topic's scores are
+//! RATIO] [--plain] [--choking] [--mixed] [--told] [--bytes N] [ATTACK …]`. Without anything
+//! 1,000 and 10,000 peers, and all attacks on 1,000 honest peers by 4,000 hostile ones, 20
+//! connections to these for each to an honest one. `--plain`: no attacks, `--choking`: with
+//! lazy links ([`Choking`]), for which a minute goes by before it is measured, `--mixed`: every
+//! other peer has none. `--told`: the topic's scores are
 //! [`TopicScore::expecting`] its messages, and not the usual ones.
 //!
 //! The peers are real routers over a network that carries what they say and nothing else
@@ -20,10 +21,12 @@
 //!
 //! | peers | delivered | p50 | p95 | p99 | most | copies | control |
 //! |---|---|---|---|---|---|---|---|
-//! | 1,000 | 100 % | 105 | 169 | 189 | 243 | 6.4 | 6.2 % |
-//! | 1,000, a tenth leaves and comes each minute | 100 % | 109 | 174 | 193 | 259 | 6.5 | 6.2 % |
-//! | 1,000, `--choking` | 100 % | 112 | 180 | 201 | 267 | 2.9 | 14.3 % |
-//! | 1,000, `--choking`, a tenth leaves and comes each minute | 100 % | 116 | 184 | 207 | 360 | 3.1 | 13.7 % |
+//! | 1,000 | 100 % | 102 | 165 | 184 | 235 | 6.5 | 3.9 % |
+//! | 1,000, a tenth leaves and comes each minute | 100 % | 106 | 171 | 189 | 266 | 6.6 | 3.9 % |
+//! | 1,000, `--choking` | 100 % | 111 | 179 | 200 | 285 | 2.9 | 12.5 % |
+//! | 1,000, `--choking`, a tenth leaves and comes each minute | 100 % | 114 | 183 | 205 | 324 | 3.1 | 11.9 % |
+//! | 1,000, `--choking --mixed` | 100 % | 105 | 170 | 187 | 247 | 5.5 | 5.5 % |
+//! | 1,000, `--choking --mixed`, a tenth leaves and comes each minute | 100 % | 108 | 173 | 191 | 254 | 5.7 | 5.3 % |
 //! | 10,000 | 100 % | 132 | 197 | 214 | 282 | 6.4 | 6.2 % |
 //! | 10,000, a tenth leaves and comes each minute | 100 % | 134 | 195 | 213 | 288 | 6.5 | 6.2 % |
 //!
@@ -39,7 +42,7 @@
 //! | 1,000, cold boot among sybils, 20:1 | 100 % | 167 | 1899 | 2345 | 3782 | 36, 31, 52 % |
 //! | 400, cold boot among sybils, 40:1 | 100 % | 151 | 1576 | 2006 | 3524 | 38, 30, 50 % |
 //! | 1,000, of them one eclipsed by 4,000 | 100 % | 113 | 166 | 175 | 183 | 2 of 12 |
-//! | 60, IHAVE spam, 20:1 | 100 % | 83 | 154 | 169 | 197 | 0 % |
+//! | 1,000, IHAVE spam, 20:1 | 100 % | 106 | 173 | 187 | 231 | 0 % |
 //! | 60, IWANT spam, 20:1 | 100 % | 83 | 154 | 168 | 209 | 39, 39, 29 % |
 //! | 1,000, invalid messages, 20:1 | 100 % | 106 | 172 | 187 | 240 | 0 % |
 //! | 60, graft flood, 20:1 | 100 % | 83 | 155 | 170 | 240 | 39, 39, 29 % |
@@ -70,7 +73,7 @@ const QUARTER: Duration = Duration::from_secs(15);
 fn main() {
     let (mut sizes, mut chosen) = (Vec::new(), Vec::new());
     let mut scene = Scene { honest: 1000, ratio: 20, told: false, bytes: 512 };
-    let (mut plainly, mut attacks, mut choking) = (false, false, None);
+    let (mut plainly, mut attacks, mut mixed, mut choking) = (false, false, false, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse().ok());
@@ -81,6 +84,7 @@ fn main() {
             }
             "--bytes" => scene.bytes = number().unwrap_or(512),
             "--plain" => plainly = true,
+            "--mixed" => mixed = true,
             "--choking" => choking = Some(Choking::default()),
             "--told" => scene.told = true,
             // Cargo's own.
@@ -97,7 +101,7 @@ fn main() {
     if !sizes.is_empty() {
         println!("messages of 1 KiB, {LINKS} connections each, 1 % lost on the way; ms");
         println!("{:<34} delivered   p50   p95   p99   max copies control took", "");
-        sizes.into_iter().for_each(|size| plain(size, choking.clone()));
+        sizes.into_iter().for_each(|size| plain(size, choking.clone(), mixed));
     }
     if plainly {
         return;
@@ -145,16 +149,21 @@ fn carried(network: &Network) -> [u64; 3] {
     [carried.copies, carried.data, carried.control]
 }
 
-fn plain(size: usize, choking: Option<Choking>) {
+fn plain(size: usize, choking: Option<Choking>, mixed: bool) {
     let time = Duration::from_secs(if size > 2000 { 30 } else { 120 });
     let mut rng = Rng::from_number(9);
     let began = Instant::now();
     let learns = choking.is_some();
-    let mut net = Network::new(1, Config { choking, ..Network::usual() });
+    let config = Config { choking, ..Network::usual() };
+    let mut net = Network::new(1, config.clone());
     net.set_loss(10);
-    (0..size).for_each(|_| {
+    for index in 0..size {
+        if mixed {
+            let choking = config.choking.clone().filter(|_| index % 2 == 0);
+            net.configure(Config { choking, ..config.clone() });
+        }
         net.add();
-    });
+    }
     net.connect(LINKS);
     net.run_for(Duration::from_secs(15));
     if learns {

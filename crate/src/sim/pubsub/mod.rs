@@ -93,7 +93,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network without peers, which are all to be configured alike; all that happens in
+    /// A network without peers, which are configured so unless [`Network::configure`] says
+    /// otherwise; all that happens in
     /// it follows from `seed`.
     pub fn new(seed: u64, config: Config) -> Self {
         Self {
@@ -167,6 +168,11 @@ impl Network {
         // The name is a good one.
         let _ = router.subscribe(self.now, TOPIC, config);
         router
+    }
+
+    /// How those are configured who come from now on.
+    pub fn configure(&mut self, config: Config) {
+        self.config = config;
     }
 
     /// Everyone dials others until it has so many connections, as far as there are enough.

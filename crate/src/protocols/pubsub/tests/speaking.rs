@@ -348,7 +348,7 @@ fn copies_that_are_not_wanted_are_not_sent() {
         alone.meet(number, false);
         alone.hear(number, Item::Graft("news".into()));
     }
-    let message = Arc::new(signed(5, 1, "news", &[0; 2000]));
+    let message = Arc::new(signed(5, 1, "news", &[0; 5000]));
     let id = MessageIds::Usual.of(&message);
     let outs = alone.hear(2, Item::IDontWant(vec![id.clone()]));
     // What waits in a queue is taken back as well.
