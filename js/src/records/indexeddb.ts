@@ -114,16 +114,23 @@ class IndexedDbRecordStore implements RecordStore {
     return attempt(async () => {
       const transaction = this.#begin('readwrite')
       const done = committed(transaction)
-      try {
-        await this.#within(transaction, act)
-      } catch (error) {
-        done.catch(() => {})
+      const abort = (): void => {
         try {
           transaction.abort()
         } catch {
           // It has ended by itself.
         }
+      }
+      // A page that is left may be kept as it stands: others would wait for it.
+      addEventListener('pagehide', abort)
+      try {
+        await this.#within(transaction, act)
+      } catch (error) {
+        done.catch(() => {})
+        abort()
         throw error
+      } finally {
+        removeEventListener('pagehide', abort)
       }
       // Without this it ends with the page.
       transaction.commit()

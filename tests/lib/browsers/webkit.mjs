@@ -16,13 +16,14 @@ export async function openWebkit(path) {
   const programs = []
   const start = (program, args, options) => {
     const child = spawn(program, args, options)
-    const end = async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      child.kill()
-      await once(child, 'close')
-    }
-    programs.unshift(end)
-    process.once('exit', () => child.kill())
+    const kill = () => child.kill()
+    process.once('exit', kill)
+    const ended = new Promise((resolve) => child.once('close', resolve).once('error', resolve))
+    programs.unshift(async () => {
+      kill()
+      await ended
+      process.off('exit', kill)
+    })
     return child
   }
   const close = async () => {
