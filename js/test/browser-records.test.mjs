@@ -5,7 +5,7 @@ import { inEachBrowser } from '../../tests/lib/browsers.mjs'
 import { openSite } from './browser/site.mjs'
 import { names } from './record-stores.mjs'
 
-inEachBrowser('records', { timeout: 120_000 }, (browser) => {
+inEachBrowser('records', { timeout: 300_000 }, (browser) => {
   let site
   let page
   const inPage = (name, ...args) =>

@@ -8,7 +8,7 @@ import { events, gate, kept, MIB, server, transports, until } from './support.mj
 
 const unlimited = { duration: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY }
 
-inEachBrowser('page and worker', { timeout: 180_000 }, (browser, { webrtc }) => {
+inEachBrowser('page and worker', { timeout: 400_000 }, (browser, { webrtc }) => {
   let node
   let site
   let page
