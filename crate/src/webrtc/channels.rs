@@ -289,7 +289,9 @@ impl Channels {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         match message.flag {
             Some(Flag::Fin) => {
-                channel.fin_came = true;
+                if !core::mem::replace(&mut channel.fin_came, true) {
+                    self.confirm(id);
+                }
                 self.finish(id, frames);
             }
             Some(Flag::FinAck) => {

@@ -16,7 +16,14 @@ export async function makePeer({ listen = [], transports = [], services = {} } =
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     services: { identify: identify(), ping: ping(), ...services },
-    connectionManager: { maxConnections: 10_000, inboundConnectionThreshold: 10_000 },
+    connectionManager: {
+      maxConnections: 10_000,
+      inboundConnectionThreshold: 10_000,
+      // What is late on a busy machine is not wrong.
+      dialTimeout: 60_000,
+      addressDialTimeout: 60_000,
+      inboundUpgradeTimeout: 60_000,
+    },
     // It ends connections whose ping is late, which on a busy machine says nothing of the protocol.
     connectionMonitor: { enabled: false },
     connectionGater: { denyDialMultiaddr: () => false },

@@ -11,12 +11,19 @@ impl Channels {
         if channel.fin_came && !channel.fin_told && channel.waiting.is_empty() {
             channel.fin_told = true;
             frame(frames, Frame::Data, Flags::FIN, id, 0);
-            if self.confirms || self.windowed == Some(true) || channel.fin_sent {
-                self.say(id, Some(Flag::FinAck), None);
-            } else {
-                channel.fin_owed = true;
-            }
             self.settle(id);
+        }
+    }
+
+    /// Confirms the end of a stream, all of which is here. However slow its reader is:
+    /// js-libp2p waits ten seconds for it and no more.
+    pub(super) fn confirm(&mut self, id: u32) {
+        let knows = self.confirms || self.windowed == Some(true);
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        if knows || channel.fin_sent {
+            self.say(id, Some(Flag::FinAck), None);
+        } else {
+            channel.fin_owed = true;
         }
     }
 

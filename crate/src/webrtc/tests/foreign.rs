@@ -305,6 +305,22 @@ fn ends_are_confirmed_and_then_the_channel_closes() {
     let (third, _) = remote.open(2);
     remote.say(third, Some(FIN), &[]);
     assert_eq!(remote.said(), [flag(third, FIN_ACK)]);
+    // Nor does it wait for who reads slowly.
+    let (fourth, id) = remote.open(3);
+    let sent = yamux::INITIAL_WINDOW as usize + 10_000;
+    vec![4; sent].chunks(16_000).for_each(|part| remote.say(fourth, None, part));
+    remote.say(fourth, Some(FIN), &[]);
+    assert_eq!(remote.said(), [flag(fourth, FIN_ACK)]);
+    let mut read_so_far = 0;
+    let end = loop {
+        let (bytes, end) = read(&mut remote.connection, id, 100_000);
+        read_so_far += bytes.len();
+        remote.said();
+        if let Some(end) = end {
+            break end;
+        }
+    };
+    assert_eq!((read_so_far, end), (sent, Read::Finished));
 }
 
 #[test]

@@ -60,7 +60,7 @@ export class DataPipe implements Link {
     this.remote = remote
     if (handshake !== undefined) this.#adopt(HANDSHAKE, handshake)
     pc.ondatachannel = ({ channel }) => {
-      if (channel.label === INIT_LABEL) return
+      if (channel.label === INIT_LABEL) return endInit(channel)
       const number = REMOTE + this.#remotes++
       this.#adopt(number, channel)
       this.#tell(OPEN, number)
@@ -321,4 +321,13 @@ export class DataPipe implements Link {
     this.#events = undefined
     events?.end(error)
   }
+}
+
+/**
+ * Closes a dialer's channel of {@link INIT_LABEL} from this side too: js-libp2p waits until it is
+ * closed, and Firefox often does not answer one that closes when it has only just opened.
+ */
+function endInit(channel: RTCDataChannel): void {
+  if (channel.readyState === 'open') channel.close()
+  else channel.onopen = () => channel.close()
 }
