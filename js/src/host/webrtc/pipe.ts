@@ -26,6 +26,8 @@ const LISTEN_MS = 200
 const MAX_CLOSING = 256
 /** The label of the channel that makes an offer one for data; it carries nothing. */
 export const INIT_LABEL = 'init'
+/** How long its dialer has to close it, in milliseconds: both at once may not be good for it. */
+const INIT_MS = 1_000
 
 interface Channel {
   /** None of one that has still to open. */
@@ -324,10 +326,9 @@ export class DataPipe implements Link {
 }
 
 /**
- * Closes a dialer's channel of {@link INIT_LABEL} from this side too: js-libp2p waits until it is
- * closed, and Firefox often does not answer one that closes when it has only just opened.
+ * A dialer closes its channel of {@link INIT_LABEL}, and js-libp2p waits until that is done: Firefox
+ * often does not answer one that closes when it has only just opened, so that it is closed from here.
  */
 function endInit(channel: RTCDataChannel): void {
-  if (channel.readyState === 'open') channel.close()
-  else channel.onopen = () => channel.close()
+  setTimeout(() => channel.close(), INIT_MS)
 }
