@@ -94,8 +94,7 @@ pub struct Network {
 
 impl Network {
     /// A network without peers, which are configured so unless [`Network::configure`] says
-    /// otherwise; all that happens in
-    /// it follows from `seed`.
+    /// otherwise; all that happens in it follows from `seed`.
     pub fn new(seed: u64, config: Config) -> Self {
         Self {
             now: Instant::ZERO,
