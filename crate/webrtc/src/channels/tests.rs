@@ -49,6 +49,21 @@ fn requests_say_nothing_of_what_they_have_got_from_us() {
     }
 }
 
+#[test]
+fn whatever_a_packet_says_of_its_lengths_only_receipts_change() {
+    let packet = request(13);
+    for (at, value) in (0..packet.len()).flat_map(|at| (0..=255).map(move |value| (at, value))) {
+        let mut odd = packet.clone();
+        odd[at] = value;
+        seal(&mut odd);
+        let without = without_receipts(odd.clone().into());
+        assert_eq!(without.len(), odd.len());
+        let changed = (12..odd.len()).filter(|at| without[*at] != odd[*at]).count();
+        // One byte may make a second request of what follows the first.
+        assert!(changed <= 8, "{changed} bytes with {value} at {at}");
+    }
+}
+
 /// Two ends whose packets arrive at once. One of them has every request to reset streams
 /// refused: the numbers are not those that the other one expects.
 struct Refused {
