@@ -1,7 +1,8 @@
 // What takes too long for a test: streams by the million over one WebRTC connection, and
 // gigabytes through one stream. Run by name, on what `npm test -- interop` has built:
-//   node tests/bench/endurance.mjs [TEXT] [--scale 0.01]
-// runs those whose name contains TEXT, with less of each if told; a failure ends with 1.
+//   node tests/bench/endurance.mjs [TEXT] [--scale 0.01] [--sequential]
+// runs those whose name contains TEXT, with less of each if told, and with no streams side
+// by side (in pages alone); a failure ends with 1.
 import { parseArgs } from 'node:util'
 import { openPage } from '../lib/browser.mjs'
 import { openBrowser } from '../lib/browsers.mjs'
@@ -36,17 +37,19 @@ const runs = [
     name: `a million streams, ${dialer} to ${listener}`,
     listener,
     dialer,
-    async run(command, scale) {
-      const { count, sequential, parallel } = await command('streams', { count: Math.ceil(1e6 * scale) })
+    async run(command, { scale, sequential: alone }) {
+      const options = { count: Math.ceil(1e6 * scale), ...(alone && { together: 0 }) }
+      const { count, sequential, parallel } = await command('streams', options)
       const rate = (seconds) => `${Math.round(count / seconds)} a second`
-      return `${count} one after another (${rate(sequential)}), then ${count} with 64 in flight (${rate(parallel)})`
+      const first = `${count} one after another (${rate(sequential)})`
+      return alone ? first : `${first}, then ${count} with 64 in flight (${rate(parallel)})`
     },
   })),
   ...transferring.map(([listener, dialer]) => ({
     name: `a gigabyte each way, ${dialer} to ${listener}`,
     listener,
     dialer,
-    async run(command, scale) {
+    async run(command, { scale }) {
       const bytes = Math.ceil(GiB * scale)
       const { upload, download } = await command('perf', { upload: bytes, download: bytes })
       const rate = ({ seconds }) => `${(bytes / MiB / seconds).toFixed(1)} MiB/s`
@@ -56,7 +59,7 @@ const runs = [
 ]
 
 /** Runs one; what it printed, and the memory of a listener of ours before and after. */
-async function endure({ listener, dialer, run }, scale) {
+async function endure({ listener, dialer, run }, how) {
   const { pid, address, close } = await listen(listener, 'webrtc-direct')
   const before = residentKiB(pid)
   const browser = pages.includes(dialer) ? await openBrowser(dialer) : undefined
@@ -64,7 +67,7 @@ async function endure({ listener, dialer, run }, scale) {
   try {
     const command = (name, options) =>
       page ? page.run(name, address, options) : ask(dialer, name, address, options)
-    const report = await run(command, scale)
+    const report = await run(command, how)
     return `${report}; memory of the listener ${before} KiB before, ${residentKiB(pid)} KiB after`
   } finally {
     await page?.close()
@@ -75,12 +78,12 @@ async function endure({ listener, dialer, run }, scale) {
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { scale: { type: 'string', default: '1' } },
+  options: { scale: { type: 'string', default: '1' }, sequential: { type: 'boolean' } },
 })
 const wanted = runs.filter(({ name }) => name.includes(positionals[0] ?? ''))
 for (const one of wanted) {
   try {
-    console.log(`${one.name}: ${await endure(one, Number(values.scale))}`)
+    console.log(`${one.name}: ${await endure(one, { ...values, scale: Number(values.scale) })}`)
   } catch (error) {
     console.log(`${one.name} FAILED: ${error.message}`)
     process.exitCode = 1

@@ -39,10 +39,10 @@ async function transfer(peer, upload, download) {
 }
 
 /**
- * Opens `count` streams one after another, then as many side by side; a byte goes
- * there and back on each.
+ * Opens `count` streams one after another, then as many (or as told) side by side; a byte
+ * goes there and back on each.
  */
-export async function streams(makePeer, address, { count }) {
+export async function streams(makePeer, address, { count, together = count }) {
   const peer = await makePeer()
   const byteAndBack = async () => {
     const stream = await peer.open(echo)
@@ -61,7 +61,7 @@ export async function streams(makePeer, address, { count }) {
     await oneByOne(count)
     const sequential = secondsSince(start)
     start = performance.now()
-    let left = count
+    let left = together
     const worker = async () => {
       while (left-- > 0) await byteAndBack()
     }
