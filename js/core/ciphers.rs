@@ -15,7 +15,7 @@ unsafe extern "C" {
 }
 
 /// Bytes from which a frame is the host's: below, going there costs more than it wins.
-const HOST_BYTES: usize = 2048;
+const HOST_BYTES: usize = 8192;
 
 /// The ciphers that the host installed.
 pub(crate) struct HostCiphers;

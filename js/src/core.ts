@@ -202,7 +202,7 @@ export class Records {
 
   constructor(bytes: Uint8Array<ArrayBuffer>) {
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer)
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset)
   }
 
   all(): CoreEvent[] {
@@ -256,7 +256,7 @@ export class Records {
       }
     if (tag === 17) return { type: 'pinged', ping: this.number(), micros: this.number() }
     if (tag === 18) return { type: 'addresses' }
-    if (tag >= FIRST_PART) return { type: 'part', kind: tag, body: new Records(this.range().slice()) }
+    if (tag >= FIRST_PART) return { type: 'part', kind: tag, body: new Records(this.range()) }
     const connection = this.number()
     switch (tag) {
       case 1:

@@ -4,22 +4,16 @@ import type { Socket } from 'node:net'
 import { OUTPUT_BYTES } from '../core.js'
 import { TransportError } from '../errors.js'
 import type { Link, LinkEvents } from '../host.js'
+import { borrow } from './node-memory.js'
 
 /** Bytes that may wait in the socket before no more is given to it. */
 const HIGH_WATER_BYTES = 1024 * 1024
 /** Bytes read from a socket in one go. */
 const READ_BYTES = 256 * 1024
-/** Buffers for writing that are kept for the next write, for all sockets together. */
-const MAX_SPARE = 16
 /** How long, in milliseconds, a socket that we closed waits for the remote to close too. */
 const LINGER_MS = 2_000
 /** What a framing may put before the bytes of one write; a multiple of four. */
 export const HEAD_BYTES = 16
-
-/** Bytes from which a write uses a buffer that is kept: below, Node's own pool serves. */
-const POOLED_BYTES = 4096
-
-const spare: Buffer[] = []
 
 /** What Node reads into: one for all sockets, as what comes is taken at once. */
 const scratch = new Uint8Array(READ_BYTES)
@@ -157,16 +151,8 @@ export class SocketLink implements Link {
 
   send(bytes: Uint8Array): void {
     if (!this.#socket.writable) return
-    const { length } = bytes
-    if (length < POOLED_BYTES || length > OUTPUT_BYTES) {
-      this.#socket.write(this.#framed(Buffer.allocUnsafe(HEAD_BYTES + length), bytes))
-      return
-    }
-    // Memory that is mapped already is much faster than new memory.
-    const buffer = spare.pop() ?? Buffer.allocUnsafeSlow(HEAD_BYTES + OUTPUT_BYTES)
-    this.#socket.write(this.#framed(buffer, bytes), () => {
-      if (spare.length < MAX_SPARE) spare.push(buffer)
-    })
+    const { buffer, release } = borrow(HEAD_BYTES + bytes.length, HEAD_BYTES + OUTPUT_BYTES)
+    this.#socket.write(this.#framed(buffer, bytes), release)
   }
 
   #framed(buffer: Buffer, bytes: Uint8Array): Uint8Array {
