@@ -8,7 +8,7 @@
 
 /** Bytes from which a piece has memory of its own. */
 const SHORT_BYTES = 4 * 1024
-/** As much as Node's own pool has at a time. */
+/** Of short pieces; Node's own pool has up to 64 KiB at a time. */
 const SLAB_BYTES = 8 * 1024
 /** Slabs that are kept for later. */
 const MAX_SLABS = 64
@@ -50,7 +50,7 @@ class Slab {
 const slabs: Slab[] = []
 let slab = new Slab()
 const long: Buffer[] = []
-const kept = (): void => {}
+const nothing = (): void => {}
 
 /** Memory for `length` bytes, or more; `most` is the length of the longest pieces that come often. */
 export function borrow(length: number, most: number): Piece {
@@ -61,7 +61,9 @@ export function borrow(length: number, most: number): Piece {
       slab = slabs.pop() ?? new Slab()
     }
   }
-  if (length < LONG_BYTES || length > most) return { buffer: Buffer.allocUnsafe(length), release: kept }
+  if (length < LONG_BYTES || length > most) {
+    return { buffer: Buffer.allocUnsafeSlow(length), release: nothing }
+  }
   const buffer = long.pop() ?? Buffer.allocUnsafeSlow(most)
   return {
     buffer,
