@@ -11,8 +11,9 @@ import type { Host, Link } from './host.js'
 /** Bytes that one connection sends before others get their turn. */
 const QUANTUM_BYTES = 1024 * 1024
 
-/** Runs something after what waits in the event loop; Node's timers take a millisecond at least. */
+/** Node alone has it. */
 const { setImmediate } = globalThis
+/** Runs something after what waits in the event loop; Node's timers take a millisecond at least. */
 const soon = setImmediate ?? setTimeout
 /**
  * What is shorter waits, in Node, until all sockets with news were read: many short

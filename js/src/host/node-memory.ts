@@ -2,8 +2,8 @@
  * Memory for what goes to sockets, used again and again: new memory costs more than a short
  * write, or than filling a long one.
  *
- * A remote that reads nothing keeps what was written to it, so that no piece lies in memory
- * that is much longer than itself.
+ * A remote that reads nothing keeps what was written to it, so that a piece lies in 8 KiB that
+ * it shares, or in memory a few times as long as itself at most.
  */
 
 /** Bytes from which a piece has memory of its own. */
