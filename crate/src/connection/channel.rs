@@ -24,6 +24,9 @@ pub(super) enum Channel {
     /// No protection at all, for tests and closed networks.
     #[cfg_attr(not(feature = "plaintext"), expect(dead_code))]
     Plaintext,
+    /// Frames of the muxer for streams of the host, which protects them.
+    #[cfg(feature = "muxed")]
+    Muxed,
     /// Data channels, which the host's DTLS protects.
     #[cfg(feature = "webrtc")]
     Data(Box<crate::webrtc::Channels>),

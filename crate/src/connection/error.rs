@@ -41,9 +41,10 @@ pub enum Error {
     /// before it had proved who it is.
     #[error("the remote sent too much before the handshake ended")]
     HandshakeTooLarge,
-    /// Data channels cannot carry a private network: use TCP or WebSocket.
+    /// What brings its own encryption cannot carry a private network: use TCP or
+    /// WebSocket.
     #[cfg(feature = "webrtc")]
-    #[error("a private network does not go over WebRTC")]
+    #[error("a private network goes over TCP and WebSocket alone")]
     NotPrivate,
     /// The transport under the connection ended or failed; the host tells why.
     #[error("transport closed: {0}")]

@@ -22,7 +22,6 @@ mod config;
 mod error;
 mod established;
 mod message;
-#[cfg(feature = "webrtc")]
 mod over;
 mod streams;
 mod upgrade;

@@ -54,6 +54,13 @@ impl Upgraded {
     ) -> Self {
         Self { channel: Channel::Data(channels), peer, muxer_answer: None, rest, plain: Vec::new() }
     }
+
+    /// The host has done it all.
+    #[cfg(feature = "muxed")]
+    pub(super) fn muxed(peer: PeerId) -> Self {
+        let (rest, plain) = (Vec::new(), Vec::new());
+        Self { channel: Channel::Muxed, peer, muxer_answer: None, rest, plain }
+    }
 }
 
 pub(super) struct Upgrade {
@@ -132,6 +139,12 @@ impl Upgrade {
             }
         };
         Ok(upgrade)
+    }
+
+    /// Whom we dialed, if that was said.
+    #[cfg(feature = "webrtc")]
+    pub(super) fn expected(&self) -> Option<PeerId> {
+        self.expected
     }
 
     /// Starts over data channels, with no security to negotiate: who listens begins

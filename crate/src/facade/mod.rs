@@ -133,6 +133,8 @@ impl Node {
         mut config: Config,
         prepare: impl FnOnce(&mut Brain),
     ) -> Self {
+        let keypair = &config.connection.keypair;
+        let platform = platform.clone().with_identity(keypair).unwrap_or(platform);
         config.connection.ciphers = platform.ciphers();
         config.first_sequence = config.first_sequence.max(platform.unix_millis());
         config.set_unix_clock(|| {

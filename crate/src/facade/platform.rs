@@ -14,6 +14,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 use crate::Instant;
 use crate::address::Multiaddr;
 use crate::connection::Carrier;
+use crate::identity::Keypair;
 use crate::security::{Ciphers, RustCrypto};
 
 /// `Send` where tasks move between threads; nothing in a page, where they do not.
@@ -51,6 +52,12 @@ pub trait Platform: Send + Sync + 'static {
     /// the portable [`RustCrypto`] returns them.
     fn ciphers(&self) -> Arc<dyn Ciphers> {
         Arc::new(RustCrypto)
+    }
+
+    /// This host for the node with these keys, which it alone serves. A host whose
+    /// transports prove by themselves who is at their ends (QUIC) returns one that can.
+    fn with_identity(self: Arc<Self>, _keypair: &Keypair) -> Option<Arc<dyn Platform>> {
+        None
     }
 
     /// Completes at `deadline`, at once if it has passed.
@@ -188,6 +195,15 @@ pub enum TransportError {
         address: Multiaddr,
         /// What the operating system said.
         source: io::Error,
+    },
+    /// The QUIC handshake failed, or the connection ended in it: most often the
+    /// remote has no valid certificate of libp2p, or does not speak libp2p at all.
+    #[error("QUIC with {address} failed: {reason}")]
+    Quic {
+        /// The other end.
+        address: Multiaddr,
+        /// What the QUIC library said.
+        reason: String,
     },
     /// The TLS handshake failed: most often a certificate that is not trusted or
     /// is for another name.

@@ -185,7 +185,7 @@ impl Node {
         carrier: Carrier,
     ) -> Option<Connection> {
         #[cfg(feature = "autonat")]
-        if let Some(connection) = self.dial_back_connected(now, id) {
+        if let Some(connection) = self.dial_back_connected(now, id, &carrier) {
             return Some(connection);
         }
         let link = self.links.get(&id)?;

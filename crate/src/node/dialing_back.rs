@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::address::Multiaddr;
 use crate::collections::Map;
-use crate::connection::{self, Connection, Handlers, Role, StreamId, ToConnection, ToNode};
+use crate::connection::{self, Carrier, Connection, Handlers, Role, StreamId, ToConnection, ToNode};
 use crate::identity::{Keypair, PeerId};
 use crate::protocols::autonat::{
     DIAL_BACK_FRAMING, DIAL_BACK_NAME, Dialed, dial_back, took_dial_back,
@@ -110,16 +110,18 @@ impl Node {
         &mut self,
         now: Instant,
         id: ConnectionId,
+        carrier: &Carrier,
     ) -> Option<Connection> {
         let backs = &mut self.autonat.dial_backs;
         let back = backs.list.get_mut(&id)?;
         back.stage = Stage::Handshaking;
         let (config, handlers) = (backs.config.clone(), Arc::<Handlers>::default());
         let (expected, rng) = (Some(back.peer), self.rng.fork());
-        #[cfg_attr(not(feature = "limits"), expect(unused_mut))]
-        let mut connection = Connection::new(config, handlers, Role::Initiator, expected, rng, now);
+        let mut connection =
+            Connection::over((config, handlers), (Role::Initiator, carrier), expected, rng, now);
         #[cfg(feature = "limits")]
         connection.set_scope(back.held.scope());
+        connection.begin(now, carrier);
         Some(connection)
     }
 

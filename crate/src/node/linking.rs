@@ -31,8 +31,11 @@ impl Node {
         #[cfg(feature = "dcutr")]
         let from = remote.clone();
         let id = self.make_room(now, remote)?;
+        // Only of bytes both ends can have begun at once.
         #[cfg(feature = "dcutr")]
-        if let Some(connection) = self.met(now, id, &from) {
+        if carrier == Carrier::Bytes
+            && let Some(connection) = self.met(now, id, &from)
+        {
             return Ok((id, connection));
         }
         Ok((id, self.connection(now, id, (Role::Responder, carrier), None)))
@@ -76,7 +79,7 @@ impl Node {
         Ok(id)
     }
 
-    #[cfg_attr(not(feature = "limits"), expect(unused_variables, unused_mut))]
+    #[cfg_attr(not(feature = "limits"), expect(unused_variables))]
     pub(super) fn connection(
         &mut self,
         now: Instant,
@@ -86,18 +89,12 @@ impl Node {
     ) -> Connection {
         let (config, handlers) = (self.connection_config.clone(), self.handlers.clone());
         let rng = self.rng.fork();
-        #[cfg(not(feature = "webrtc"))]
-        let Carrier::Bytes = carrier;
-        #[cfg(not(feature = "webrtc"))]
-        let mut connection = Connection::new(config, handlers, role, expected, rng, now);
-        #[cfg(feature = "webrtc")]
         let mut connection =
             Connection::over((config, handlers), (role, &carrier), expected, rng, now);
         #[cfg(feature = "limits")]
         if let Some(link) = self.links.get(&id) {
             connection.set_scope(link.held.scope());
         }
-        #[cfg(feature = "webrtc")]
         connection.begin(now, &carrier);
         connection
     }

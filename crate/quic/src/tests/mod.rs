@@ -1,0 +1,4 @@
+mod certificates;
+mod network;
+mod refused;
+mod streams;
