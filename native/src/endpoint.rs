@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use polypeer::address::{Iter, Multiaddr, Protocol};
 
-use crate::webrtc;
+use crate::{quic, webrtc};
 
 /// A multiaddr that this host can dial, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(crate) enum Endpoint {
     Tcp { host: Host, port: u16, over: Over },
     /// `/ip4|ip6|dns|dns4|dns6/…/udp/N/webrtc-direct`, with `/certhash/…` to dial.
     WebRtc { host: Host, port: u16, certhash: Option<[u8; 34]> },
+    /// `/ip4|ip6|dns|dns4|dns6/…/udp/N/quic-v1`
+    Quic { host: Host, port: u16 },
     /// `/dnsaddr/NAME`; the addresses in its records must end with the bytes `end`.
     Dnsaddr { name: String, end: Vec<u8> },
 }
@@ -59,6 +61,7 @@ pub(crate) enum Target {
     Memory(u64),
     Tcp { at: SocketAddr, over: Over },
     WebRtc { at: SocketAddr, certhash: [u8; 34] },
+    Quic { at: SocketAddr },
 }
 
 impl Endpoint {
@@ -85,7 +88,7 @@ impl Endpoint {
         };
         let port = match parts.next()? {
             Protocol::Tcp(port) => port,
-            Protocol::Udp(port) => return Self::parse_webrtc(host, port, parts),
+            Protocol::Udp(port) => return Self::parse_udp(host, port, parts),
             _ => return None,
         };
         let wss = |host: &Host| Layer::Wss { host: host.http(port, 443), name: host.text() };
@@ -114,14 +117,22 @@ impl Endpoint {
             Self::WebRtc { port, certhash, .. } => {
                 Some(Target::WebRtc { at: SocketAddr::new(ip, *port), certhash: (*certhash)? })
             }
+            Self::Quic { port, .. } => Some(Target::Quic { at: SocketAddr::new(ip, *port) }),
             Self::Memory(_) | Self::Dnsaddr { .. } => None,
+        }
+    }
+
+    fn parse_udp(host: Host, port: u16, mut parts: Iter<'_>) -> Option<Self> {
+        match parts.next()? {
+            Protocol::WebrtcDirect => Self::parse_webrtc(host, port, parts),
+            Protocol::QuicV1 => parts.next().is_none().then_some(Self::Quic { host, port }),
+            _ => None,
         }
     }
 
     /// Hashes of others than SHA2-256 may stand there too (libp2p specs,
     /// `webrtc/webrtc-direct.md`, "Addressing"); that one must.
-    fn parse_webrtc(host: Host, port: u16, mut parts: Iter<'_>) -> Option<Self> {
-        let Protocol::WebrtcDirect = parts.next()? else { return None };
+    fn parse_webrtc(host: Host, port: u16, parts: Iter<'_>) -> Option<Self> {
         let mut certhash = None;
         let mut last = None;
         for part in parts {
@@ -140,9 +151,11 @@ impl Endpoint {
         match self {
             Self::Memory(_)
             | Self::Tcp { host: Host::Ip(_), .. }
-            | Self::WebRtc { host: Host::Ip(_), .. } => None,
+            | Self::WebRtc { host: Host::Ip(_), .. }
+            | Self::Quic { host: Host::Ip(_), .. } => None,
             Self::Tcp { host: Host::Name(name, _), .. }
             | Self::WebRtc { host: Host::Name(name, _), .. }
+            | Self::Quic { host: Host::Name(name, _), .. }
             | Self::Dnsaddr { name, .. } => Some(name),
         }
     }
@@ -198,6 +211,7 @@ impl Target {
         match self {
             Self::Memory(port) => memory(*port),
             Self::Tcp { at, over } => over.address(*at),
+            Self::Quic { at } => quic::address(*at),
             Self::WebRtc { at, certhash } => webrtc::with_certhash(webrtc::address(*at), *certhash),
         }
     }
@@ -270,7 +284,9 @@ mod tests {
         let peer = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
         for text in [
             "/ip4/192.0.2.1",
-            "/ip4/192.0.2.1/udp/1/quic-v1",
+            "/ip4/192.0.2.1/udp/1/quic",
+            "/ip4/192.0.2.1/udp/1/quic-v1/webtransport",
+            "/ip4/192.0.2.1/tcp/1/quic-v1",
             "/ip4/192.0.2.1/tcp/1/tls",
             "/ip4/192.0.2.1/tcp/1/ws/ws",
             "/ip4/192.0.2.1/tcp/1/tls/ws/http",

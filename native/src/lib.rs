@@ -1,5 +1,5 @@
-//! The tokio host of [`polypeer`]: TCP, WebSocket, secure WebSocket, WebRTC direct,
-//! memory, names.
+//! The tokio host of [`polypeer`]: TCP, WebSocket, secure WebSocket, QUIC,
+//! WebRTC direct, memory, names.
 //!
 //! [`Native`] implements the core's [`Platform`](polypeer::facade::platform::Platform).
 
@@ -15,6 +15,7 @@ pub mod mdns;
 mod memory;
 mod multicast;
 mod platform;
+mod quic;
 pub mod records;
 mod resolve;
 #[cfg(feature = "s3")]
@@ -23,6 +24,7 @@ pub mod service;
 pub mod store;
 mod tcp;
 mod tls;
+mod udp;
 mod webrtc;
 mod websocket;
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use polypeer::Instant;
 use polypeer::address::Multiaddr;
 use polypeer::facade::platform::{BoxFuture, Io, Link, Listener, Platform, TransportError};
 use polypeer::security::Ciphers;
+use polypeer::{Instant, Keypair};
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::TlsConnector;
@@ -19,9 +19,11 @@ use crate::endpoint::{Endpoint, Host, Layer, Over, Target};
 use crate::io::Compat;
 use crate::listener::TcpListener;
 use crate::memory::{self, MemoryListener};
+use crate::quic::{Quic, QuicListener};
 use crate::resolve::{Resolver, SystemResolver, resolve};
 use crate::tcp::{self, Acceptor, Ports};
 use crate::tls::{self, ServerCertificate};
+use crate::udp;
 use crate::webrtc::{self, WebRtcCertificate, WebRtcListener};
 use crate::websocket;
 
@@ -61,21 +63,26 @@ impl Default for Options {
 }
 
 /// The tokio host. It dials and listens on TCP, WebSocket (`/ws`), secure WebSocket
-/// (`/wss`, `/tls/ws`, `/tls/sni/NAME/ws`), WebRTC direct (`/udp/PORT/webrtc-direct`)
-/// and memory, and resolves names.
+/// (`/wss`, `/tls/ws`, `/tls/sni/NAME/ws`), QUIC (`/udp/PORT/quic-v1`), WebRTC direct
+/// (`/udp/PORT/webrtc-direct`) and memory, and resolves names. QUIC is there for the node
+/// that it is started with ([`Platform::with_identity`]).
 ///
 /// Its futures must be polled, and its tasks run, in a tokio runtime with time and
 /// I/O switched on. Clones share everything.
 #[derive(Clone)]
 pub struct Native(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     started: std::time::Instant,
-    options: Options,
+    options: Arc<Options>,
     ports: Arc<Ports>,
-    tls: tls::Client,
+    tls: Arc<tls::Client>,
     /// The one that we listen on WebRTC direct with, once we do.
-    webrtc: OnceLock<polypeer_webrtc::Identity>,
+    webrtc: Arc<OnceLock<polypeer_webrtc::Identity>>,
+    udp: Arc<udp::Ports>,
+    /// None: it is not known for whom.
+    quic: Option<Arc<Quic>>,
 }
 
 impl Default for Native {
@@ -87,14 +94,16 @@ impl Default for Native {
 impl Native {
     /// A host that behaves as `options` say.
     pub fn new(mut options: Options) -> Self {
-        let tls = tls::Client::new(std::mem::take(&mut options.extra_roots));
+        let tls = Arc::new(tls::Client::new(std::mem::take(&mut options.extra_roots)));
         let started = std::time::Instant::now();
         Self(Arc::new(Inner {
             started,
-            options,
+            options: Arc::new(options),
             ports: Arc::default(),
             tls,
-            webrtc: OnceLock::new(),
+            webrtc: Arc::default(),
+            udp: Arc::default(),
+            quic: None,
         }))
     }
 }
@@ -121,6 +130,12 @@ impl Platform for Native {
         Arc::new(Ring)
     }
 
+    fn with_identity(self: Arc<Self>, keypair: &Keypair) -> Option<Arc<dyn Platform>> {
+        // Without a certificate there is no QUIC, and all else is as it was.
+        let quic = Quic::new(keypair, Arc::clone(&self.0.udp)).ok().map(Arc::new);
+        Some(Arc::new(Self(Arc::new(Inner { quic, ..(*self.0).clone() }))))
+    }
+
     fn sleep_until(&self, deadline: Instant) -> BoxFuture<'static, ()> {
         let deadline = self.0.started + Duration::from_micros(deadline.as_micros());
         Box::pin(tokio::time::sleep_until(deadline.into()))
@@ -131,14 +146,19 @@ impl Platform for Native {
     }
 
     fn can_dial(&self, address: &Multiaddr) -> bool {
-        // A listener of WebRTC direct is known by its certificate alone.
-        !matches!(Endpoint::parse(address), None | Some(Endpoint::WebRtc { certhash: None, .. }))
+        match Endpoint::parse(address) {
+            // A listener of WebRTC direct is known by its certificate alone.
+            None | Some(Endpoint::WebRtc { certhash: None, .. }) => false,
+            Some(Endpoint::Quic { .. }) => self.0.quic.is_some(),
+            Some(_) => true,
+        }
     }
 
     fn can_listen(&self, address: &Multiaddr) -> bool {
         match Endpoint::parse(address) {
             Some(Endpoint::Memory(_)) => true,
             Some(Endpoint::WebRtc { host: Host::Ip(_), certhash: None, .. }) => true,
+            Some(Endpoint::Quic { host: Host::Ip(_), .. }) => self.0.quic.is_some(),
             Some(Endpoint::Tcp { host: Host::Ip(_), over, .. }) => {
                 !matches!(over.layer, Layer::Wss { .. }) || self.0.options.certificate.is_some()
             }
@@ -147,12 +167,11 @@ impl Platform for Native {
     }
 
     fn dial(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
-        let ports = Arc::clone(&self.0.ports);
-        self.dial_from(ports, address)
+        self.dial_from(Some(Arc::clone(&self.0.ports)), address)
     }
 
     fn dial_anew(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
-        self.dial_from(Arc::default(), address)
+        self.dial_from(None, address)
     }
 
     fn punch(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
@@ -170,16 +189,17 @@ impl Platform for Native {
 }
 
 impl Native {
-    /// Dials from one of these ports, or from any if none will do.
+    /// Dials from one of these ports, or from any if none will do; without ports, from
+    /// one that is not listened on.
     fn dial_from(
         &self,
-        ports: Arc<Ports>,
+        ports: Option<Arc<Ports>>,
         address: Multiaddr,
     ) -> BoxFuture<'static, Result<Link, TransportError>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
             let limit = inner.options.dial_timeout;
-            tokio::time::timeout(limit, inner.dial(&ports, &address))
+            tokio::time::timeout(limit, inner.dial(ports.as_deref(), &address))
                 .await
                 .unwrap_or(Err(TransportError::TimedOut { address }))
         })
@@ -189,7 +209,11 @@ impl Native {
 impl Inner {
     /// Tries what `address` resolves to, one after the other and then beside each
     /// other; the first link wins.
-    async fn dial(&self, ports: &Ports, address: &Multiaddr) -> Result<Link, TransportError> {
+    async fn dial(
+        &self,
+        ports: Option<&Ports>,
+        address: &Multiaddr,
+    ) -> Result<Link, TransportError> {
         let mut targets = resolve(&*self.options.resolver, address).await?.into_iter();
         let mut attempts = FuturesUnordered::new();
         let mut failure = TransportError::Unsupported { address: address.clone() };
@@ -227,13 +251,24 @@ impl Inner {
         Ok(Link::new(Box::new(Compat(stream)), local, over.address(at)))
     }
 
-    async fn attempt(&self, ports: &Ports, target: Target) -> Result<Link, TransportError> {
+    async fn attempt(&self, ports: Option<&Ports>, target: Target) -> Result<Link, TransportError> {
         let remote = target.address();
         let (at, over) = match target {
             Target::Memory(port) => return memory::dial(port),
             Target::WebRtc { at, certhash } => return webrtc::dial(at, certhash).await,
+            Target::Quic { at } => {
+                let Some(quic) = &self.quic else {
+                    return Err(TransportError::Unsupported { address: remote });
+                };
+                return match ports {
+                    Some(_) => quic.dial(at).await,
+                    None => quic.dial_anew(at).await,
+                };
+            }
             Target::Tcp { at, over } => (at, over),
         };
+        let none = Ports::default();
+        let ports = ports.unwrap_or(&none);
         let failed = |source| TransportError::Connect { address: remote.clone(), source };
         let stream = tcp::connect(ports, at).await.map_err(failed)?;
         let local = over.address(stream.local_addr().map_err(failed)?);
@@ -269,6 +304,15 @@ impl Inner {
             Some(Endpoint::WebRtc { host: Host::Ip(ip), port, certhash: None }) => {
                 self.listen_webrtc(address, SocketAddr::new(ip, port))
             }
+            Some(Endpoint::Quic { host: Host::Ip(ip), port }) => {
+                let Some(quic) = &self.quic else {
+                    return Err(TransportError::Unsupported { address });
+                };
+                let at = SocketAddr::new(ip, port);
+                let listener = QuicListener::bind(quic, at, self.options.port_reuse)
+                    .map_err(|source| TransportError::Listen { address, source })?;
+                Ok(Box::new(listener))
+            }
             _ => Err(TransportError::Unsupported { address }),
         }
     }
@@ -291,7 +335,7 @@ impl Inner {
                 self.webrtc.get_or_init(|| made)
             }
         };
-        let listener = WebRtcListener::bind(identity.clone(), at)
+        let listener = WebRtcListener::bind(&self.udp, identity.clone(), at)
             .map_err(|source| TransportError::Listen { address, source })?;
         Ok(Box::new(listener))
     }

@@ -104,7 +104,9 @@ pub(crate) async fn resolve(
         };
         match &endpoint {
             Endpoint::Memory(port) => targets.push(Target::Memory(*port)),
-            Endpoint::Tcp { host, .. } | Endpoint::WebRtc { host, .. } => match host {
+            Endpoint::Tcp { host, .. }
+            | Endpoint::WebRtc { host, .. }
+            | Endpoint::Quic { host, .. } => match host {
                 Host::Ip(ip) => targets.extend(endpoint.at(*ip)),
                 Host::Name(_, family) => match resolver.addresses(&name).await {
                     Ok(ips) => {

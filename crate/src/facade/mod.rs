@@ -133,8 +133,13 @@ impl Node {
         mut config: Config,
         prepare: impl FnOnce(&mut Brain),
     ) -> Self {
-        let keypair = &config.connection.keypair;
-        let platform = platform.clone().with_identity(keypair).unwrap_or(platform);
+        #[cfg(feature = "pnet")]
+        let private = config.connection.pre_shared_key.is_some();
+        #[cfg(not(feature = "pnet"))]
+        let private = false;
+        // A private network does not go over what brings its own encryption.
+        let known = platform.clone().with_identity(&config.connection.keypair);
+        let platform = known.filter(|_| !private).unwrap_or(platform);
         config.connection.ciphers = platform.ciphers();
         config.first_sequence = config.first_sequence.max(platform.unix_millis());
         config.set_unix_clock(|| {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use crate::address::Multiaddr;
 use crate::collections::Map;
-use crate::connection::{self, Carrier, Connection, Handlers, Role, StreamId, ToConnection, ToNode};
+use crate::connection::{
+    self, Carrier, Connection, Handlers, Role, StreamId, ToConnection, ToNode,
+};
 use crate::identity::{Keypair, PeerId};
 use crate::protocols::autonat::{
     DIAL_BACK_FRAMING, DIAL_BACK_NAME, Dialed, dial_back, took_dial_back,

@@ -20,6 +20,7 @@ use super::random;
 use super::sorter::{Arrival, Endpoint};
 use crate::handshakes::Handshakes;
 use crate::tcp::reachable;
+use crate::udp::{Ports, facing};
 
 /// A listener on WebRTC direct. Dropped, it takes up nobody any more; the socket
 /// closes with the last of its links.
@@ -31,9 +32,9 @@ pub(crate) struct WebRtcListener {
 }
 
 impl WebRtcListener {
-    pub(crate) fn bind(identity: Identity, address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(ports: &Ports, identity: Identity, address: SocketAddr) -> io::Result<Self> {
         let (handshakes, filters) = (Handshakes::default(), Arc::default());
-        Ok(Self { identity, endpoint: Endpoint::bind(address)?, handshakes, filters })
+        Ok(Self { identity, endpoint: Endpoint::bind(ports, address)?, handshakes, filters })
     }
 
     fn start(&mut self, arrival: Arrival) {
@@ -41,8 +42,8 @@ impl WebRtcListener {
         if !self.filters.allows_address(&remote, Direction::Inbound) {
             return;
         }
-        let (at, identity) = (self.endpoint.local, self.identity.clone());
-        let socket = Arc::clone(&self.endpoint.socket);
+        let (at, identity) = (self.endpoint.port.socket.local(), self.identity.clone());
+        let socket = Arc::clone(self.endpoint.port.socket.io());
         self.handshakes.start(arrival.remote.ip(), remote.clone(), async move {
             let local = with_certhash(address(facing(at, arrival.remote)), identity.certhash());
             let link =
@@ -68,7 +69,7 @@ pub(super) async fn accept(
 impl Listener for WebRtcListener {
     fn addresses(&self) -> Vec<Multiaddr> {
         let hash = self.identity.certhash();
-        let addresses = reachable(self.endpoint.local).into_iter();
+        let addresses = reachable(self.endpoint.port.socket.local()).into_iter();
         addresses.map(|at| with_certhash(address(at), hash)).collect()
     }
 
@@ -100,16 +101,4 @@ pub(crate) fn with_certhash(address: Multiaddr, hash: Multihash) -> Multiaddr {
     let whole = address.clone().with(Protocol::Certhash(&hash));
     // A multihash is a value that this protocol takes.
     whole.unwrap_or(address)
-}
-
-/// Our address as `remote` sees it: in place of a wildcard the one that the system
-/// sends from to there.
-fn facing(local: SocketAddr, remote: SocketAddr) -> SocketAddr {
-    if !local.ip().is_unspecified() {
-        return local;
-    }
-    let probe = std::net::UdpSocket::bind(SocketAddr::new(local.ip(), 0));
-    // Connecting a datagram socket sends nothing.
-    let found = probe.and_then(|probe| probe.connect(remote).and_then(|()| probe.local_addr()));
-    SocketAddr::new(found.map_or(local.ip(), |found| found.ip()), local.port())
 }

@@ -5,14 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use polypeer_webrtc::{Credentials, Strangers};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::path::MAX_DATAGRAM;
+use crate::udp::{Datagram, Kind, Port, Ports, Taker};
 
 /// Remotes that have begun DTLS and that nobody has taken up yet.
 const MAX_ARRIVALS: usize = 64;
@@ -20,12 +18,6 @@ const MAX_ARRIVALS: usize = 64;
 /// Datagrams of one remote that wait for its task, half a MiB at most in practice;
 /// further ones are lost, as datagrams may be.
 const MAX_QUEUED: usize = 400;
-
-/// What the kernel keeps for all remotes, where it permits so much.
-const SOCKET_BYTES: usize = 4 << 20;
-
-/// How often a listener that was dropped looks whether its links have ended.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// A remote that begins DTLS.
 pub(super) struct Arrival {
@@ -37,33 +29,56 @@ pub(super) struct Arrival {
 
 /// A bound socket and who comes to it.
 pub(super) struct Endpoint {
-    pub(super) socket: Arc<UdpSocket>,
-    pub(super) local: SocketAddr,
+    pub(super) port: Arc<Port>,
     arrivals: mpsc::Receiver<Arrival>,
 }
 
 impl Endpoint {
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            // IPv4 has addresses, and sockets, of its own.
-            socket.set_only_v6(true)?;
-        }
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        let socket = UdpSocket::from_std(socket.into())?;
-        // The kernel's own sizes serve too, if less well.
-        let _ = SockRef::from(&socket).set_recv_buffer_size(SOCKET_BYTES);
-        let _ = SockRef::from(&socket).set_send_buffer_size(SOCKET_BYTES);
-        let (local, socket) = (socket.local_addr()?, Arc::new(socket));
+    pub(super) fn bind(ports: &Ports, address: SocketAddr) -> io::Result<Self> {
         let (sender, arrivals) = mpsc::channel(MAX_ARRIVALS);
-        tokio::spawn(Sorter::new(sender).run(Arc::clone(&socket)));
-        Ok(Self { socket, local, arrivals })
+        let port = ports.open(address, Kind::WebRtc, |socket| {
+            Box::new(Sorting { sorter: Sorter::new(sender), socket: Arc::clone(socket.io()) })
+        })?;
+        Ok(Self { port, arrivals })
     }
 
     /// The next remote that begins; none if the socket has failed.
     pub(super) fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrival>> {
         self.arrivals.poll_recv(cx)
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.arrivals.close();
+        self.port.left();
+    }
+}
+
+/// A sorter with the socket that it answers by.
+struct Sorting {
+    sorter: Sorter,
+    socket: Arc<UdpSocket>,
+}
+
+impl Taker for Sorting {
+    fn take(&mut self, datagram: Datagram<'_>) {
+        if let Some(answer) = self.sorter.sort(datagram.from, datagram.bytes) {
+            // One that cannot be sent now is lost; the remote will ask again.
+            let _ = self.socket.try_send_to(&answer, datagram.from);
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.sorter.arrivals.is_closed()
+    }
+
+    fn is_over(&mut self) -> bool {
+        if !self.is_leaving() {
+            return false;
+        }
+        self.sorter.known.retain(|_, inbox| !inbox.is_closed());
+        self.sorter.known.is_empty()
     }
 }
 
@@ -78,33 +93,6 @@ struct Sorter {
 impl Sorter {
     fn new(arrivals: mpsc::Sender<Arrival>) -> Self {
         Self { arrivals, known: BTreeMap::new(), strangers: Strangers::default() }
-    }
-
-    async fn run(mut self, socket: Arc<UdpSocket>) {
-        let mut buffer = [0; MAX_DATAGRAM];
-        let arrivals = self.arrivals.clone();
-        loop {
-            let received = tokio::select! {
-                received = socket.recv_from(&mut buffer) => received,
-                () = arrivals.closed(), if !arrivals.is_closed() => Err(io::ErrorKind::Interrupted.into()),
-                () = tokio::time::sleep(LINGER), if arrivals.is_closed() => {
-                    Err(io::ErrorKind::Interrupted.into())
-                }
-            };
-            // Errors tell of datagrams that somebody did not take.
-            if let Ok((length, from)) = received
-                && let Some(answer) = self.sort(from, &buffer[..length])
-            {
-                // One that cannot be sent now is lost; the remote will ask again.
-                let _ = socket.try_send_to(&answer, from);
-            }
-            if arrivals.is_closed() {
-                self.known.retain(|_, inbox| !inbox.is_closed());
-                if self.known.is_empty() {
-                    return;
-                }
-            }
-        }
     }
 
     /// Hands a datagram to whom it is for; returns what is to be answered.

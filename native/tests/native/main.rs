@@ -12,6 +12,7 @@ mod naming;
 mod program;
 mod pubsub;
 mod punch;
+mod quic;
 mod reach;
 mod records;
 mod relay;

@@ -104,7 +104,7 @@ impl rustls::client::ResolvesClientCert for Always {
 fn another_protocol_is_not_spoken() {
     let shown = make(&keypair(1)).unwrap();
     let reason = ended(client(Some(shown), b"h3"), 0);
-    assert!(reason.contains("application protocol"), "{reason}");
+    assert!(reason.contains("known protocol"), "{reason}");
 }
 
 #[test]

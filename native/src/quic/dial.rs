@@ -1,0 +1,128 @@
+//! The QUIC of one node: its sockets, and dialing from them.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use polypeer::Keypair;
+use polypeer::facade::platform::{Link, TransportError};
+use polypeer_quic::{Setup, SetupError};
+use quinn_proto::{ConnectError, Incoming};
+use tokio::sync::mpsc;
+
+use super::address;
+use super::endpoint::{Endpoint, Open};
+use super::link::QuicLink;
+use crate::udp::Ports;
+
+/// QUIC for one identity.
+pub(crate) struct Quic {
+    setup: Setup,
+    ports: Arc<Ports>,
+    /// What can be dialed from: those that are listened on, and sockets of ours.
+    sockets: Mutex<Sockets>,
+}
+
+#[derive(Default)]
+struct Sockets {
+    listening: Vec<Weak<Open>>,
+    /// Of IPv4 and of IPv6, which live as long as any dial or link needs them.
+    own: [Weak<Endpoint>; 2],
+}
+
+impl Quic {
+    pub(crate) fn new(keypair: &Keypair, ports: Arc<Ports>) -> Result<Self, SetupError> {
+        Ok(Self { setup: Setup::new(keypair)?, ports, sockets: Mutex::default() })
+    }
+
+    fn sockets<T>(&self, change: impl FnOnce(&mut Sockets) -> T) -> T {
+        // Each change is whole.
+        change(&mut self.sockets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Listens; with `reuse` others are dialed from there.
+    pub(super) fn listen(
+        &self,
+        at: SocketAddr,
+        reuse: bool,
+    ) -> io::Result<(Arc<Open>, mpsc::Receiver<Incoming>)> {
+        let (open, arrivals) = Endpoint::open(&self.ports, &self.setup, at, true)?;
+        let open = Arc::new(open);
+        if reuse {
+            self.sockets(|sockets| {
+                sockets.listening.retain(|open| open.strong_count() > 0);
+                sockets.listening.push(Arc::downgrade(&open));
+            });
+        }
+        Ok((open, arrivals.ok_or(io::ErrorKind::Unsupported)?))
+    }
+
+    /// Opens a link to `remote`.
+    pub(crate) async fn dial(&self, remote: SocketAddr) -> Result<Link, TransportError> {
+        let open = self.sockets(|sockets| {
+            let mut open = sockets.listening.iter().filter_map(Weak::upgrade);
+            open.find(|open| reaches(open.endpoint.socket.local(), remote))
+        });
+        let link = match open {
+            Some(open) => self.begin(&open.endpoint, remote),
+            None => self.begin_from_own(remote),
+        };
+        finish(link?).await
+    }
+
+    /// As [`dial`](Self::dial), but never from a port that is listened on.
+    pub(crate) async fn dial_anew(&self, remote: SocketAddr) -> Result<Link, TransportError> {
+        let link = self.open(remote).and_then(|open| self.begin(&open.endpoint, remote));
+        finish(link?).await
+    }
+
+    fn begin(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        remote: SocketAddr,
+    ) -> Result<QuicLink, TransportError> {
+        endpoint.connect(self.setup.client(), remote).map_err(|error| TransportError::Quic {
+            address: address(remote),
+            reason: error.to_string(),
+        })
+    }
+
+    /// A socket of its own for a dial.
+    fn open(&self, remote: SocketAddr) -> Result<Open, TransportError> {
+        let any: SocketAddr = if remote.is_ipv4() {
+            (Ipv4Addr::UNSPECIFIED, 0).into()
+        } else {
+            (Ipv6Addr::UNSPECIFIED, 0).into()
+        };
+        let failed = |source| TransportError::Connect { address: address(remote), source };
+        Ok(Endpoint::open(&self.ports, &self.setup, any, false).map_err(failed)?.0)
+    }
+
+    /// From a socket of ours that is open already, if there is one.
+    fn begin_from_own(&self, remote: SocketAddr) -> Result<QuicLink, TransportError> {
+        let family = usize::from(remote.is_ipv6());
+        if let Some(endpoint) = self.sockets(|sockets| sockets.own[family].upgrade()) {
+            match endpoint.connect(self.setup.client(), remote) {
+                // It closes just now.
+                Err(ConnectError::EndpointStopping) => {}
+                Ok(link) => return Ok(link),
+                Err(_) => return self.begin(&endpoint, remote),
+            }
+        }
+        let open = self.open(remote)?;
+        self.sockets(|sockets| sockets.own[family] = Arc::downgrade(&open.endpoint));
+        self.begin(&open.endpoint, remote)
+    }
+}
+
+/// Whether a socket bound to `local` can send to `remote`.
+fn reaches(local: SocketAddr, remote: SocketAddr) -> bool {
+    local.is_ipv4() == remote.is_ipv4()
+        && (local.ip().is_unspecified() || local.ip().is_loopback() == remote.ip().is_loopback())
+}
+
+async fn finish(mut link: QuicLink) -> Result<Link, TransportError> {
+    poll_fn(|cx| link.poll_open(cx)).await?;
+    link.into_link()
+}
