@@ -8,6 +8,8 @@ const all = Object.keys(peers)
 const transports = {
   tcp: all,
   ws: all,
+  // Of these alone: Node has no QUIC, and js-libp2p's is an addon.
+  quic: ['go', 'rust', 'polypeer-native'],
   'webrtc-direct': all,
 }
 /** See ../peers/README.md. */

@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	libp2pwebrtc "github.com/libp2p/go-libp2p/p2p/transport/webrtc"
 	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
@@ -39,7 +40,7 @@ func run(args []string) error {
 		return fmt.Errorf("usage: peer listen|dial|perf (see ../README.md)")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
-	transport := flags.String("transport", "tcp", "tcp, ws or webrtc-direct")
+	transport := flags.String("transport", "tcp", "tcp, ws, quic or webrtc-direct")
 	agent := flags.String("agent", "", "text that the remote's agent must contain")
 	upload := flags.Int64("upload", 0, "bytes to send")
 	download := flags.Int64("download", 0, "bytes to receive")
@@ -111,6 +112,7 @@ func newHostWith(more []libp2p.Option, addresses ...string) (host.Host, error) {
 	options := []libp2p.Option{
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Transport(websocket.New),
+		libp2p.Transport(libp2pquic.NewTransport),
 		libp2p.Transport(libp2pwebrtc.New),
 		libp2p.Security(noise.ID, noise.New),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
@@ -137,6 +139,7 @@ func listen(transport string, asRelay bool) error {
 	address, known := map[string]string{
 		"tcp":           "/ip4/127.0.0.1/tcp/0",
 		"ws":            "/ip4/127.0.0.1/tcp/0/ws",
+		"quic":          "/ip4/127.0.0.1/udp/0/quic-v1",
 		"webrtc-direct": "/ip4/127.0.0.1/udp/0/webrtc-direct",
 	}[transport]
 	if !known {

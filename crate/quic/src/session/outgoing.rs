@@ -120,6 +120,11 @@ impl Session {
                 }
             }
         }
+        if stream.deaf && stream.heard_all && !bytes.is_empty() {
+            // The remote is gone from it for good, and who writes is to know.
+            self.abort(number);
+            return self.say(Kind::Data, Flags::RST, number, 0);
+        }
         if stream.deaf {
             stream.spent += bytes.len() as u32;
         } else {

@@ -210,3 +210,19 @@ fn silence_is_an_end() {
     network.run(MINUTE, |network| network.sides[0].session().end().is_some());
     assert_eq!(network.sides[0].session().end(), Some(&End::Vanished));
 }
+
+#[test]
+fn who_writes_to_nobody_is_told() {
+    let mut network = connected(FINE, 1);
+    let id = network.sides[0].muxer.open().unwrap();
+    network.sides[0].muxer.stream(id).unwrap().write(b"hello").unwrap();
+    network.run(MINUTE, |network| network.sides[1].muxer.stream(id).is_some());
+    // As rust-libp2p lets go of a stream.
+    let quic = network.sides[1].session().quic();
+    let stream = quinn_proto::StreamId::new(quinn_proto::Side::Client, quinn_proto::Dir::Bi, 0);
+    quic.recv_stream(stream).stop(0u32.into()).unwrap();
+    quic.send_stream(stream).finish().unwrap();
+    network.run(MINUTE, |network| network.sides[0].events.contains(&Event::Finished(id)));
+    network.sides[0].muxer.stream(id).unwrap().write(b"who is there?").unwrap();
+    network.run(MINUTE, |network| network.sides[0].events.contains(&Event::Reset(id)));
+}

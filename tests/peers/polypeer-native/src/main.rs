@@ -86,6 +86,7 @@ async fn run(arguments: &[String]) -> Outcome<bool> {
             let address = match option("--transport").unwrap_or("tcp") {
                 "tcp" => option("--at").unwrap_or(LOOPBACK),
                 "ws" => "/ip4/127.0.0.1/tcp/0/ws",
+                "quic" => "/ip4/127.0.0.1/udp/0/quic-v1",
                 "webrtc-direct" => "/ip4/127.0.0.1/udp/0/webrtc-direct",
                 other => return Err(format!("no such transport: {other}").into()),
             };

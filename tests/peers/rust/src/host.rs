@@ -44,6 +44,8 @@ pub async fn swarm() -> Outcome<Swarm<Behaviour>> {
     let swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
+        .with_quic()
+        .with_dns()?
         .with_websocket(noise::Config::new, yamux::Config::default)
         .await?
         .with_behaviour(Behaviour::new)?
@@ -66,6 +68,7 @@ where
     let address: Multiaddr = match transport {
         "tcp" => "/ip4/127.0.0.1/tcp/0".parse()?,
         "ws" => "/ip4/127.0.0.1/tcp/0/ws".parse()?,
+        "quic" => "/ip4/127.0.0.1/udp/0/quic-v1".parse()?,
         "webrtc-direct" => direct::ANYWHERE.parse()?,
         other => return Err(format!("no such transport: {other}").into()),
     };
