@@ -15,6 +15,7 @@ pub mod mdns;
 mod memory;
 mod multicast;
 mod platform;
+mod port;
 pub mod records;
 mod resolve;
 #[cfg(feature = "s3")]
