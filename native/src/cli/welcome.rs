@@ -24,7 +24,7 @@ pub(super) async fn print(node: &Node, listening: &[Multiaddr], output: Output) 
     output.print(value, || {
         let mut text = format!("I am {peer}");
         if let Some(browser) = &browser {
-            text.push_str(&format!("\nFor browsers, and everyone else\n  {browser}"));
+            text.push_str(&format!("\nFor browsers\n  {browser}"));
         }
         text.push_str("\nListening on");
         for address in &full {

@@ -343,7 +343,7 @@ fn people_are_told_first_what_to_give_to_pages() {
         out.take(lines).collect::<Result<Vec<_>, _>>().unwrap()
     };
     let with = said(&[&LOOPBACK[..], &DIRECT].concat(), 7);
-    assert!(with[1].starts_with("For browsers") && with[3] == "Listening on", "{with:?}");
+    assert!(with[1] == "For browsers" && with[3] == "Listening on", "{with:?}");
     assert!(with[2].contains("/certhash/") && with[4..].contains(&with[2]), "{with:?}");
     let without = said(&LOOPBACK, 4);
     assert_eq!(without[1], "Listening on");
