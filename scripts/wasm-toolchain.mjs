@@ -39,6 +39,9 @@ function hasTarget({ rustc }, target) {
   return ok && existsSync(out) && readdirSync(out).some((file) => file.startsWith('libcore-'))
 }
 
+/** Whether the compiler on PATH can build for `target`. */
+export const hasStandardLibrary = (target) => hasTarget(onPath, target)
+
 /** The toolchain to build wasm with, `{ cargo, rustc, env }`, or undefined. */
 export function findWasmToolchain(target = PAGES) {
   if (hasTarget(onPath, target)) return onPath

@@ -45,17 +45,9 @@ impl Handshakes {
         self.ages.push_back((task.id(), ip, task));
     }
 
-    /// Gives up the oldest handshake if the limits are reached, with `ip` if it is
-    /// that address that has too many.
+    /// Gives up the oldest handshake if the limits are reached.
     fn make_room(&mut self, ip: IpAddr) {
-        let same = |(_, other, _): &&(Id, IpAddr, AbortHandle)| *other == ip;
-        let crowded = !ip.is_loopback()
-            && self.ages.iter().filter(same).count() >= MAX_HANDSHAKES_PER_ADDRESS;
-        let oldest = if crowded {
-            self.ages.iter().position(|(_, other, _)| *other == ip)
-        } else {
-            (self.ages.len() >= MAX_HANDSHAKES).then_some(0)
-        };
+        let oldest = surplus(self.ages.iter().map(|(_, ip, _)| *ip), ip);
         if let Some((_, _, task)) = oldest.and_then(|index| self.ages.remove(index)) {
             task.abort();
         }
@@ -79,5 +71,39 @@ impl Handshakes {
             }
         }
         Poll::Pending
+    }
+}
+
+/// Which of those under way, the oldest first, is to give way to one more with `ip`: the
+/// oldest if the limits are reached, with `ip` if it is that address that has too many.
+pub(crate) fn surplus(
+    mut waiting: impl Iterator<Item = IpAddr> + Clone,
+    ip: IpAddr,
+) -> Option<usize> {
+    let same = |other: &IpAddr| *other == ip;
+    if !ip.is_loopback() && waiting.clone().filter(same).count() >= MAX_HANDSHAKES_PER_ADDRESS {
+        return waiting.position(|other| other == ip);
+    }
+    (waiting.count() >= MAX_HANDSHAKES).then_some(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_gives_way_of_an_address_that_has_too_many_first() {
+        let [greedy, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let mut waiting = vec![other];
+        waiting.extend([greedy; MAX_HANDSHAKES_PER_ADDRESS]);
+        let giving_way = |waiting: &[IpAddr], ip| surplus(waiting.iter().copied(), ip);
+        assert_eq!(giving_way(&waiting, greedy), Some(1));
+        assert_eq!(giving_way(&waiting, other), None);
+        waiting.resize(MAX_HANDSHAKES - 1, loopback);
+        assert_eq!(giving_way(&waiting, loopback), None);
+        waiting.push(loopback);
+        assert_eq!(giving_way(&waiting, loopback), Some(0));
+        assert_eq!(giving_way(&waiting, greedy), Some(1));
     }
 }

@@ -15,6 +15,7 @@ pub mod mdns;
 mod memory;
 mod multicast;
 mod platform;
+mod port;
 mod quic;
 pub mod records;
 mod resolve;

@@ -13,13 +13,14 @@ use tokio_rustls::TlsAcceptor;
 use crate::endpoint::Over;
 use crate::handshakes::Handshakes;
 use crate::io::Compat;
-use crate::tcp::{Accepted, Acceptor, reachable};
+use crate::port::Door;
+use crate::tcp::{Accepted, reachable};
 use crate::tls::ServerCertificate;
 use crate::websocket;
 
 /// A listener on TCP.
 pub(crate) struct TcpListener {
-    acceptor: Acceptor,
+    door: Door,
     over: Over,
     /// None: the connections are links as they are.
     handshakes: Option<Handshakes>,
@@ -30,32 +31,33 @@ pub(crate) struct TcpListener {
 
 impl TcpListener {
     /// Links are the connections themselves.
-    pub(crate) fn plain(acceptor: Acceptor, over: Over) -> Self {
-        Self { acceptor, over, handshakes: None, certificate: None, filters: Arc::default() }
+    pub(crate) fn plain(door: Door, over: Over) -> Self {
+        Self { door, over, handshakes: None, certificate: None, filters: Arc::default() }
     }
 
     /// Links are WebSockets, over TLS if there is a certificate.
     pub(crate) fn websocket(
-        acceptor: Acceptor,
+        door: Door,
         over: Over,
         certificate: Option<ServerCertificate>,
     ) -> Self {
         let handshakes = Some(Handshakes::default());
-        Self { acceptor, over, handshakes, certificate, filters: Arc::default() }
+        Self { door, over, handshakes, certificate, filters: Arc::default() }
     }
 
     fn failed(&self, source: io::Error) -> TransportError {
-        TransportError::Accept { address: self.over.address(self.acceptor.local()), source }
+        TransportError::Accept { address: self.over.address(self.door.local()), source }
     }
 }
 
 impl Listener for TcpListener {
     fn addresses(&self) -> Vec<Multiaddr> {
-        let addresses = reachable(self.acceptor.local());
+        let addresses = reachable(self.door.local());
         addresses.into_iter().map(|address| self.over.address(address)).collect()
     }
 
     fn set_filters(&mut self, filters: Arc<Filters>) {
+        self.door.set_filters(Arc::clone(&filters));
         self.filters = filters;
     }
 
@@ -66,7 +68,7 @@ impl Listener for TcpListener {
             {
                 return Poll::Ready(link);
             }
-            let accepted = match self.acceptor.poll_accept(cx) {
+            let accepted = match self.door.poll_accept(cx) {
                 Poll::Ready(accepted) => accepted,
                 Poll::Pending => return Poll::Pending,
             };

@@ -19,9 +19,10 @@ use crate::endpoint::{Endpoint, Host, Layer, Over, Target};
 use crate::io::Compat;
 use crate::listener::TcpListener;
 use crate::memory::{self, MemoryListener};
+use crate::port::{Kind, Listening};
 use crate::quic::{Quic, QuicListener};
 use crate::resolve::{Resolver, SystemResolver, resolve};
-use crate::tcp::{self, Acceptor, Ports};
+use crate::tcp::{self, Ports};
 use crate::tls::{self, ServerCertificate};
 use crate::udp;
 use crate::webrtc::{self, WebRtcCertificate, WebRtcListener};
@@ -77,6 +78,7 @@ struct Inner {
     started: std::time::Instant,
     options: Arc<Options>,
     ports: Arc<Ports>,
+    listening: Arc<Listening>,
     tls: Arc<tls::Client>,
     /// The one that we listen on WebRTC direct with, once we do.
     webrtc: Arc<OnceLock<polypeer_webrtc::Identity>>,
@@ -100,6 +102,7 @@ impl Native {
             started,
             options: Arc::new(options),
             ports: Arc::default(),
+            listening: Arc::default(),
             tls,
             webrtc: Arc::default(),
             udp: Arc::default(),
@@ -354,16 +357,22 @@ impl Inner {
             (Layer::Wss { .. }, certificate) => certificate.clone(),
             _ => None,
         };
+        let kind = match over.layer {
+            Layer::Tcp => Kind::Plain,
+            Layer::Ws { .. } => Kind::Http,
+            Layer::Wss { .. } => Kind::Tls,
+        };
+        let failed = |source| TransportError::Listen { address: address.clone(), source };
+        let mut door = self.listening.open(at, kind).map_err(failed)?;
+        if kind != Kind::Plain {
+            return Ok(Box::new(TcpListener::websocket(door, over, certificate)));
+        }
         // WebSocket servers are reached through names and proxies: what others see
         // of a plain TCP connection from their port would help nobody.
-        let plain = over.layer == Layer::Tcp;
-        let acceptor = Acceptor::bind(&self.ports, at, plain && self.options.port_reuse)
-            .map_err(|source| TransportError::Listen { address, source })?;
-        Ok(Box::new(if plain {
-            TcpListener::plain(acceptor, over)
-        } else {
-            TcpListener::websocket(acceptor, over, certificate)
-        }))
+        if self.options.port_reuse {
+            door.offer(&self.ports).map_err(failed)?;
+        }
+        Ok(Box::new(TcpListener::plain(door, over)))
     }
 }
 

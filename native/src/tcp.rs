@@ -1,7 +1,7 @@
 //! TCP: sockets, and the reuse of listening ports.
 
 use std::collections::BTreeSet;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,16 +114,55 @@ fn reuse_port(_: &SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// How much of a connection can be known before it is read: what tells TLS from all else.
+const BEGINNING: usize = 6;
+
 /// A connection of a remote. Dropped before we said anything on it, as one that is
 /// refused is, it is reset: the kernel then keeps nothing of it.
 pub(crate) struct Accepted {
     stream: TcpStream,
     answered: bool,
+    /// The first `begun` bytes, of which the first `read` have been read.
+    beginning: [u8; BEGINNING],
+    begun: usize,
+    read: usize,
 }
 
 impl Accepted {
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, answered: false, beginning: [0; BEGINNING], begun: 0, read: 0 }
+    }
+
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
+    }
+
+    /// What it begins with, as far as that is known. It is read all the same.
+    pub(crate) fn begun(&self) -> &[u8] {
+        self.beginning.get(..self.begun).unwrap_or_default()
+    }
+
+    /// Learns more of what it begins with; how many bytes, none if it has ended.
+    pub(crate) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let room = self.beginning.get_mut(self.begun..).unwrap_or_default();
+        let mut buffer = ReadBuf::new(room);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        let count = buffer.filled().len();
+        self.begun += count;
+        Poll::Ready(Ok(count))
+    }
+
+    /// The same of what has come by now, which the runtime may not know of yet.
+    pub(crate) fn begin_now(&mut self) -> Poll<io::Result<usize>> {
+        let room = self.beginning.get_mut(self.begun..).unwrap_or_default();
+        match (&*SockRef::from(&self.stream)).read(room) {
+            Ok(count) => {
+                self.begun += count;
+                Poll::Ready(Ok(count))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 }
 
@@ -142,6 +181,13 @@ impl AsyncRead for Accepted {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.read < self.begun {
+            let left = self.begun().get(self.read..).unwrap_or_default();
+            let count = left.len().min(buffer.remaining());
+            buffer.put_slice(left.get(..count).unwrap_or_default());
+            self.read += count;
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -182,14 +228,12 @@ impl AsyncWrite for Accepted {
 pub(crate) struct Acceptor {
     listener: TcpListener,
     local: SocketAddr,
-    ports: Arc<Ports>,
     waiting: Option<Pin<Box<Sleep>>>,
     backoff: Duration,
 }
 
 impl Acceptor {
-    /// Listens on `address`; with `reuse`, connections to others leave from it.
-    pub(crate) fn bind(ports: &Arc<Ports>, address: SocketAddr, reuse: bool) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = socket(address)?;
         if address.is_ipv6() {
             // IPv4 has addresses, and sockets, of its own.
@@ -200,14 +244,16 @@ impl Acceptor {
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         let local = listener.local_addr()?;
-        if reuse {
-            // Only now: set before, another process could listen on the same port
-            // and take every other connection.
-            reuse_port(&SockRef::from(&listener))?;
-            ports.change(|ports| ports.insert(local));
-        }
-        let ports = Arc::clone(ports);
-        Ok(Self { listener, local, ports, waiting: None, backoff: MIN_BACKOFF })
+        Ok(Self { listener, local, waiting: None, backoff: MIN_BACKOFF })
+    }
+
+    /// Connections to others leave from here until the offer is dropped.
+    pub(crate) fn offer(&self, ports: &Arc<Ports>) -> io::Result<Offer> {
+        // Only now: set before it listened, another process could listen on the same
+        // port and take every other connection.
+        reuse_port(&SockRef::from(&self.listener))?;
+        ports.change(|ports| ports.insert(self.local));
+        Ok(Offer { ports: Arc::clone(ports), local: self.local })
     }
 
     /// The address bound to, which may be a wildcard.
@@ -229,7 +275,7 @@ impl Acceptor {
         match accepted.and_then(|(stream, remote)| Ok((prepared(stream)?, remote))) {
             Ok((stream, remote)) => {
                 self.backoff = MIN_BACKOFF;
-                Poll::Ready(Ok((Accepted { stream, answered: false }, remote)))
+                Poll::Ready(Ok((Accepted::new(stream), remote)))
             }
             Err(error) => {
                 self.waiting = Some(Box::pin(tokio::time::sleep(self.backoff)));
@@ -240,7 +286,13 @@ impl Acceptor {
     }
 }
 
-impl Drop for Acceptor {
+/// See [`Acceptor::offer`].
+pub(crate) struct Offer {
+    ports: Arc<Ports>,
+    local: SocketAddr,
+}
+
+impl Drop for Offer {
     fn drop(&mut self) {
         self.ports.change(|ports| ports.remove(&self.local));
     }
@@ -316,7 +368,8 @@ mod tests {
     async fn a_punch_goes_on_while_it_is_refused_and_leaves_from_the_port_listened_on() {
         let [_, remote] = ends();
         let ports = Arc::default();
-        let acceptor = Acceptor::bind(&ports, ends()[0], true).unwrap();
+        let acceptor = Acceptor::bind(ends()[0]).unwrap();
+        let _offer = acceptor.offer(&ports).unwrap();
         let punch = punch(&ports, remote);
         let mut punch = std::pin::pin!(punch);
         let early = tokio::time::timeout(AFTER_REFUSAL * 3, punch.as_mut()).await;
@@ -331,7 +384,8 @@ mod tests {
     async fn a_punch_outlasts_a_connection_between_the_same_ports() {
         let [ours, theirs] = ends();
         let ports = Arc::default();
-        let _acceptor = Acceptor::bind(&ports, ours, true).unwrap();
+        let acceptor = Acceptor::bind(ours).unwrap();
+        let _offer = acceptor.offer(&ports).unwrap();
         let first = connect_from(theirs, ours).await.unwrap();
         let mut punch = std::pin::pin!(punch(&ports, theirs));
         let early = tokio::time::timeout(AFTER_REFUSAL * 3, punch.as_mut()).await;

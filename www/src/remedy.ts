@@ -32,7 +32,7 @@ export function adviceOn(error: unknown): Advice {
       return {
         title: 'This address cannot be read',
         remedy:
-          'It should look like /ip4/127.0.0.1/tcp/4002/ws/p2p/12D3KooW…, as “polypeer serve” prints it.',
+          'It should look like /ip4/127.0.0.1/tcp/4001/ws/p2p/12D3KooW…, as “polypeer serve” prints it.',
         detail,
       }
     case 'ERR_UNSUPPORTED':

@@ -16,6 +16,7 @@ mod relay;
 mod reload;
 mod serve;
 mod stats;
+mod welcome;
 
 use std::process::ExitCode;
 

@@ -28,17 +28,22 @@ use super::config::ConfigError;
 use super::keeping::Keeping;
 use super::output::Output;
 use super::reload::Hangup;
-use super::{Failure, config, dht, key, neighbours, reach, reload, stats};
+use super::{Failure, config, dht, key, neighbours, reach, reload, stats, welcome};
 
-/// Where a server listens if it is not told: on all interfaces, at fixed ports.
-const DEFAULT_LISTEN: [&str; 6] = [
+/// Where a server listens if it is not told: on all interfaces, at one port.
+const DEFAULT_LISTEN: [&str; 8] = [
     "/ip4/0.0.0.0/tcp/4001",
     "/ip6/::/tcp/4001",
+    "/ip4/0.0.0.0/udp/4001/quic-v1",
+    "/ip6/::/udp/4001/quic-v1",
     "/ip4/0.0.0.0/udp/4001/webrtc-direct",
     "/ip6/::/udp/4001/webrtc-direct",
-    "/ip4/0.0.0.0/tcp/4002/ws",
-    "/ip6/::/tcp/4002/ws",
+    "/ip4/0.0.0.0/tcp/4001/ws",
+    "/ip6/::/tcp/4001/ws",
 ];
+
+/// Where it listens then if it has a certificate.
+const SECURE_LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/4001/tls/ws", "/ip6/::/tcp/4001/tls/ws"];
 
 /// Peers that proved stable which a server begins with.
 const REMEMBERED: usize = 8;
@@ -76,8 +81,8 @@ pub(super) async fn run(arguments: Serve, output: Output) -> Result<(), Failure>
         perf::serve(&node);
     }
 
-    let addresses = listen(&node, &arguments.listen).await?;
-    announce(&node, &addresses, output);
+    let addresses = listen(&node, &arguments).await?;
+    welcome::print(&node, &addresses, output).await;
     keeping.start(&node, output).await;
     if let Some(interval) = arguments.stats {
         tokio::spawn(stats::print(node.clone(), interval, output));
@@ -183,8 +188,8 @@ fn storage(arguments: &Serve, key: &Path, output: Output) -> Option<FileStore> {
 }
 
 /// Listens where asked to, or by default where this machine can.
-async fn listen(node: &Node, asked: &[Multiaddr]) -> Result<Vec<Multiaddr>, Failure> {
-    let mut reachable = Vec::new();
+async fn listen(node: &Node, arguments: &Serve) -> Result<Vec<Multiaddr>, Failure> {
+    let (asked, mut reachable) = (&arguments.listen, Vec::new());
     let (relays, direct): (Vec<_>, Vec<_>) = asked.iter().partition(|address| address.is_circuit());
     for relay in relays {
         let asked = node.listen_on_relay(Some(relay.clone())).await;
@@ -195,7 +200,9 @@ async fn listen(node: &Node, asked: &[Multiaddr]) -> Result<Vec<Multiaddr>, Fail
         reachable.extend(node.listen(address.clone()).await.map_err(Failure::Listen)?);
     }
     if asked.is_empty() {
-        for address in DEFAULT_LISTEN.iter().filter_map(|text| text.parse::<Multiaddr>().ok()) {
+        let secure = arguments.certificate.iter().flat_map(|_| &SECURE_LISTEN);
+        let places = DEFAULT_LISTEN.iter().chain(secure);
+        for address in places.filter_map(|text| text.parse::<Multiaddr>().ok()) {
             match node.listen(address).await {
                 Ok(addresses) => reachable.extend(addresses),
                 // Machines without IPv6 are still common.
@@ -211,21 +218,6 @@ fn lacks_family(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
         // What Linux says when IPv6 is switched off: address family not supported.
         || error.raw_os_error() == Some(97)
-}
-
-fn announce(node: &Node, addresses: &[Multiaddr], output: Output) {
-    let peer = *node.peer_id();
-    let full: Vec<String> =
-        addresses.iter().map(|address| address.with_peer(peer).to_string()).collect();
-    let value = json!({ "event": "listening", "peer": peer.to_string(), "addresses": full });
-    output.print(value, || {
-        let mut text = format!("I am {peer}\nListening on");
-        for address in &full {
-            text.push_str("\n  ");
-            text.push_str(address);
-        }
-        text
-    });
 }
 
 fn report(event: &Event, output: Output) {

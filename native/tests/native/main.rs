@@ -9,6 +9,7 @@ mod keeping;
 mod mdns;
 mod names;
 mod naming;
+mod ports;
 mod program;
 mod pubsub;
 mod punch;

@@ -38,14 +38,21 @@ fn upgraded(peer: PeerId) -> impl FnMut(Event) -> Option<()> {
     move |event| matches!(event, Event::Upgraded { peer: of, .. } if of == peer).then_some(())
 }
 
+/// Listens for TCP at a new port, and for WebSocket at the same one if it is `shared`.
+async fn listen(node: &Node, shared: bool) -> Multiaddr {
+    let at = node.listen("/ip4/127.0.0.1/tcp/0".parse().unwrap()).await.unwrap().remove(0);
+    if shared {
+        node.listen(format!("{at}/ws").parse().unwrap()).await.unwrap();
+    }
+    at
+}
+
 /// A relay without limits, and where the hidden peer can be reached through it.
 async fn reserved(hidden: &Node) -> (Node, Multiaddr) {
     let mut service = ServiceConfig::default();
     service.limit = Limit::default();
     let relay = start(1, |config| config.relay.service = Some(service));
-    let loopback: Multiaddr = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
-    let at = relay.listen(loopback.clone()).await.unwrap()[0].with_peer(*relay.peer_id());
-    hidden.listen(loopback).await.unwrap();
+    let at = listen(&relay, false).await.with_peer(*relay.peer_id());
     echo::serve(hidden);
     let mut events = hidden.events();
     hidden.listen_on_relay(Some(at)).await.unwrap().unwrap();
@@ -57,22 +64,31 @@ async fn reserved(hidden: &Node) -> (Node, Multiaddr) {
     (relay, circuit)
 }
 
-/// A peer that listens; one that is `silent` tells nobody where.
-async fn visitor(silent: bool) -> Node {
-    let visitor = start(3, |config| {
+/// A peer that tells nobody where it listens if it is `silent`.
+fn visitor(silent: bool) -> Node {
+    start(3, |config| {
         if silent {
             config.addresses.no_announce = vec!["/ip4/127.0.0.0/ipcidr/8".parse().unwrap()];
         }
-    });
-    visitor.listen("/ip4/127.0.0.1/tcp/0".parse().unwrap()).await.unwrap();
-    visitor
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_dial_and_new_streams_are_direct() {
-    let hidden = start(2, |_| {});
+    punched(false).await;
+}
+
+/// Who dials here may wait for the other to speak: the port takes it for what it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_dial_where_websocket_is_listened_on_too() {
+    punched(true).await;
+}
+
+async fn punched(shared: bool) {
+    let (hidden, visitor) = (start(2, |_| {}), visitor(true));
+    listen(&hidden, shared).await;
+    listen(&visitor, shared).await;
     let (_relay, circuit) = reserved(&hidden).await;
-    let visitor = visitor(true).await;
     let (mut there, mut here) = (hidden.events(), visitor.events());
     let relayed = timeout(PATIENCE, visitor.dial(circuit)).await.unwrap().unwrap();
     assert!(relayed.remote_address().is_circuit());
@@ -99,8 +115,10 @@ async fn both_dial_and_new_streams_are_direct() {
 #[tokio::test]
 async fn a_peer_that_can_be_dialed_is_dialed() {
     let hidden = start(2, |_| {});
+    let visitor = visitor(false);
+    listen(&hidden, false).await;
+    listen(&visitor, false).await;
     let (_relay, circuit) = reserved(&hidden).await;
-    let visitor = visitor(false).await;
     let mut there = hidden.events();
     timeout(PATIENCE, visitor.dial(circuit)).await.unwrap().unwrap();
     until(&mut there, upgraded(*visitor.peer_id())).await;

@@ -30,7 +30,7 @@ fn objects(bytes: &[u8]) -> Vec<Value> {
 
 /// A server in the background, interrupted when dropped.
 struct Server {
-    child: Child,
+    child: Ended,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
 }
 
@@ -45,7 +45,7 @@ impl Server {
         command.stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut server = Self { child, lines };
+        let mut server = Self { child: Ended(child), lines };
         let listening = server.next().expect("the server does not start");
         assert_eq!(listening["event"], "listening");
         (server, listening)
@@ -57,16 +57,19 @@ impl Server {
 
     /// Sends it a signal as `kill` does.
     fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
+        let id = self.child.0.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 }
 
-impl Drop for Server {
+/// A process that is ended when dropped.
+struct Ended(Child);
+
+impl Drop for Ended {
     fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -175,6 +178,7 @@ fn a_server_is_pinged_measured_and_interrupted() {
 
     let addresses = addresses(&listening);
     assert_eq!(addresses.len(), 3);
+    assert_eq!(listening["browser"], addresses[2]);
     for address in &addresses {
         assert!(address.ends_with(&format!("/p2p/{peer}")), "{address}");
         let ping = run(home.path(), &["--json", "ping", address, "-c", "3", "-i", "0"]);
@@ -212,7 +216,7 @@ fn a_server_is_pinged_measured_and_interrupted() {
     events.extend(std::iter::from_fn(|| server.next()));
     let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
     assert_eq!((count("connected"), count("disconnected"), count("closed")), (7, 7, 1));
-    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert_eq!(server.child.0.wait().unwrap().code(), Some(0));
 }
 
 #[cfg(unix)]
@@ -226,7 +230,7 @@ fn an_interruption_ends_it_cleanly_with_peers_connected() {
     let mut lines = BufReader::new(ping.stdout.take().unwrap()).lines();
     lines.next().unwrap().unwrap();
     server.signal("-INT");
-    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert_eq!(server.child.0.wait().unwrap().code(), Some(0));
     ping.kill().unwrap();
     ping.wait().unwrap();
 }
@@ -277,7 +281,7 @@ fn a_server_begins_with_peers_and_remembers_them_over_a_sudden_end() {
     let file = home.path().join("other.peers.redb");
     // Written every few seconds and at the end; here the end is in order.
     second.signal("-TERM");
-    assert_eq!(second.child.wait().unwrap().code(), Some(0));
+    assert_eq!(second.child.0.wait().unwrap().code(), Some(0));
     let mut storage = polypeer_native::store::FileStore::open(&file).unwrap();
     let entries = polypeer::facade::Storage::entries(&mut storage);
     assert_eq!(entries.len(), 1);
@@ -286,8 +290,8 @@ fn a_server_begins_with_peers_and_remembers_them_over_a_sudden_end() {
     // One that is killed leaves a file that the next one opens; a broken file is no
     // obstacle either, and neither is one that is in use.
     let (mut third, _) = Server::start(home.path(), &[&LOOPBACK[..], &key].concat());
-    third.child.kill().unwrap();
-    third.child.wait().unwrap();
+    third.child.0.kill().unwrap();
+    third.child.0.wait().unwrap();
     std::fs::write(&file, vec![7; 5000]).unwrap();
     let (_fourth, _) = Server::start(home.path(), &[&LOOPBACK[..], &key].concat());
     assert!(home.path().join("other.peers.redb.damaged").exists());
@@ -326,6 +330,23 @@ fn the_certificate_of_webrtc_direct_is_kept_beside_the_key() {
         &[&LOOPBACK[..], &["--key", key.to_str().unwrap(), "--no-store"]].concat(),
     );
     assert!(!home.path().join("plain.webrtc.pem").exists());
+}
+
+#[test]
+fn people_are_told_first_what_to_give_to_pages() {
+    let home = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str], lines: usize| {
+        let mut command = program(&[&["serve"], arguments].concat());
+        let child = command.env("HOME", home.path()).stdout(Stdio::piped()).spawn();
+        let mut child = Ended(child.unwrap());
+        let out = BufReader::new(child.0.stdout.take().unwrap()).lines();
+        out.take(lines).collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let with = said(&[&LOOPBACK[..], &DIRECT].concat(), 7);
+    assert!(with[1] == "For browsers" && with[3] == "Listening on", "{with:?}");
+    assert!(with[2].contains("/certhash/") && with[4..].contains(&with[2]), "{with:?}");
+    let without = said(&LOOPBACK, 4);
+    assert_eq!(without[1], "Listening on");
 }
 
 #[test]
@@ -375,6 +396,7 @@ fn secure_websocket_with_files() {
     let files = ["--certificate", &chain, "--certificate-key", &key];
     let (_server, listening) = Server::start(home.path(), &[&on[..], &files].concat());
     let to = addresses(&listening).remove(0);
+    assert_eq!(listening["browser"], to);
     let trusted = run(home.path(), &["ping", &to, "--roots", &chain, "-c", "1"]);
     assert_eq!(trusted.status.code(), Some(0), "{}", text(&trusted.stderr));
     let unknown = run(home.path(), &["ping", &to, "-c", "1"]);

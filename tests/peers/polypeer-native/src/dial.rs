@@ -85,7 +85,6 @@ async fn was_reset(connection: &Connection) -> Outcome<String> {
         }
     }
     Err("the stream was closed, not reset".into())
-    }
 }
 
 async fn refused(connection: &Connection) -> Outcome<String> {
