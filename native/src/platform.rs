@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use polypeer::address::Multiaddr;
+use polypeer::connection::Role;
 use polypeer::facade::platform::{BoxFuture, Io, Link, Listener, Platform, TransportError};
 use polypeer::security::Ciphers;
 use polypeer::{Instant, Keypair};
@@ -177,9 +178,13 @@ impl Platform for Native {
         self.dial_from(None, address)
     }
 
-    fn punch(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
+    fn punch(
+        &self,
+        address: Multiaddr,
+        role: Role,
+    ) -> BoxFuture<'static, Result<Link, TransportError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { inner.punch(address).await })
+        Box::pin(async move { inner.punch(address, role).await })
     }
 
     fn listen(
@@ -241,8 +246,16 @@ impl Inner {
         }
     }
 
-    async fn punch(&self, address: Multiaddr) -> Result<Link, TransportError> {
+    async fn punch(&self, address: Multiaddr, role: Role) -> Result<Link, TransportError> {
         let (at, over) = match Endpoint::parse(&address) {
+            Some(Endpoint::Quic { host: Host::Ip(ip), port }) => {
+                let at = SocketAddr::new(ip, port);
+                return match (&self.quic, role) {
+                    (None, _) => Err(TransportError::Unsupported { address }),
+                    (Some(quic), Role::Initiator) => quic.dial(at).await,
+                    (Some(quic), Role::Responder) => Err(quic.knock(at).await),
+                };
+            }
             Some(Endpoint::Tcp { host: Host::Ip(ip), port, over }) if over.layer == Layer::Tcp => {
                 (SocketAddr::new(ip, port), over)
             }

@@ -65,14 +65,15 @@ function start(name, args) {
 
 /**
  * Starts a listener; with the command `relay` it serves as a relay without limits, with
- * `punch` it listens through the relay at `at` and punches holes for those who come;
+ * `punch` it listens through the relay at `at` and on `place`, and punches holes for those who come;
  * `through` is the address of the relay that it listens through, `version` that of the
  * protocol that it serves, where a peer can serve it alone. `settle` has one in JavaScript collect its garbage, if it was
  * started with `--expose-gc`; `close` ends it.
  */
-export async function listen(name, transport, { command = 'listen', through, at, version } = {}) {
+export async function listen(name, transport, { command = 'listen', through, at, place, version } = {}) {
   const anywhere = through === undefined ? ['--transport', transport] : ['--through', through]
-  const where = at === undefined ? anywhere : [at]
+  const own = place === undefined ? [] : ['--at', place]
+  const where = at === undefined ? anywhere : [at, ...own]
   const only = version === undefined ? [] : ['--version', String(version)]
   const { child, line, end } = start(name, [command, ...where, ...only])
   const { peerId, addresses } = await line()

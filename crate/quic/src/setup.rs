@@ -34,6 +34,9 @@ pub const CONNECTION_WINDOW: u32 = 12 * 1024 * 1024;
 const SEND_WINDOW: u64 = 12 * 1024 * 1024;
 /// A connection of which nothing has been heard for so long is over.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a round trip is taken for until one was measured: what is lost at the start, while
+/// a hole is punched most often, is sent again after three of them.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
 /// The longest datagram that is tried; networks that take less are found out.
 const MAX_DATAGRAM: u16 = 1452;
 
@@ -145,6 +148,7 @@ fn transport() -> TransportConfig {
     let idle = quinn_proto::IdleTimeout::try_from(IDLE_TIMEOUT).ok();
     transport.max_idle_timeout(idle);
     transport.keep_alive_interval(Some(IDLE_TIMEOUT / 2));
+    transport.initial_rtt(INITIAL_RTT);
     transport.allow_spin(false);
     let mut discovery = quinn_proto::MtuDiscoveryConfig::default();
     discovery.upper_bound(MAX_DATAGRAM);

@@ -315,8 +315,8 @@ impl Brain {
                     self.attempt(connection, self.platform.dial_anew(address));
                 }
                 #[cfg(feature = "dcutr")]
-                Output::Punch { connection, address } => {
-                    self.attempt(connection, self.platform.punch(address));
+                Output::Punch { role, connection, address } => {
+                    self.attempt(connection, self.platform.punch(address, role));
                 }
                 Output::Connection(id, message) => {
                     if let Some(task) = self.tasks.get(&id) {

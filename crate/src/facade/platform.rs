@@ -14,6 +14,8 @@ use futures::io::{AsyncRead, AsyncWrite};
 use crate::Instant;
 use crate::address::Multiaddr;
 use crate::connection::Carrier;
+#[cfg(feature = "dcutr")]
+use crate::connection::Role;
 use crate::identity::Keypair;
 use crate::security::{Ciphers, RustCrypto};
 
@@ -90,8 +92,16 @@ pub trait Platform: Send + Sync + 'static {
     /// that is listened on and no other, and again while it is refused, for as long as
     /// the future lives: the remote does the same at the same time, and what comes of
     /// it may be a simultaneous open. A host that cannot dials as usual.
+    ///
+    /// For QUIC the `role` says who dials: the initiator. The responder sends datagrams of
+    /// no meaning for as long as the future lives, so that its network lets the remote's
+    /// in, and waits for the remote to arrive at its listener.
     #[cfg(feature = "dcutr")]
-    fn punch(&self, address: Multiaddr) -> BoxFuture<'static, Result<Link, TransportError>> {
+    fn punch(
+        &self,
+        address: Multiaddr,
+        _role: Role,
+    ) -> BoxFuture<'static, Result<Link, TransportError>> {
         self.dial(address)
     }
 

@@ -5,6 +5,8 @@ use core::time::Duration;
 use thiserror::Error;
 
 use crate::address::Multiaddr;
+#[cfg(feature = "dcutr")]
+use crate::connection::Role;
 use crate::connection::{self, StreamId, ToConnection};
 use crate::identity::PeerId;
 use crate::negotiate::Name;
@@ -48,9 +50,12 @@ pub enum Output {
     },
     /// As `Dial`, from the port that is listened on and from no other, and again
     /// while it is refused, until it is dropped: the remote does the same at the same
-    /// time (simultaneous open).
+    /// time (simultaneous open). Over QUIC only the initiator dials; the responder sends
+    /// datagrams that open its network for it, and its attempt comes to nothing.
     #[cfg(feature = "dcutr")]
     Punch {
+        /// Whether we dial, where only one may.
+        role: Role,
         /// The number of the connection to be.
         connection: ConnectionId,
         /// Where to.

@@ -481,7 +481,7 @@ impl Peer {
                     self.outputs.push_back(Output::Dial { connection, address });
                 }
                 #[cfg(feature = "dcutr")]
-                NodeOutput::Punch { connection, address } => {
+                NodeOutput::Punch { connection, address, .. } => {
                     self.outputs.push_back(Output::Punch { connection, address });
                 }
                 // Hosts of one thread never dial from ports that they listen on.

@@ -4,17 +4,23 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use polypeer::Keypair;
 use polypeer::facade::platform::{Link, TransportError};
 use polypeer_quic::{Setup, SetupError};
 use quinn_proto::{ConnectError, Incoming};
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 
 use super::address;
 use super::endpoint::{Endpoint, Open};
 use super::link::QuicLink;
 use crate::udp::Ports;
+
+/// The datagrams that open the way for a remote, and the pauses between them.
+const KNOCK_BYTES: usize = 64;
+const KNOCK_PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
 
 /// QUIC for one identity.
 pub(crate) struct Quic {
@@ -60,11 +66,7 @@ impl Quic {
 
     /// Opens a link to `remote`.
     pub(crate) async fn dial(&self, remote: SocketAddr) -> Result<Link, TransportError> {
-        let open = self.sockets(|sockets| {
-            let mut open = sockets.listening.iter().filter_map(Weak::upgrade);
-            open.find(|open| reaches(open.endpoint.socket.local(), remote))
-        });
-        let link = match open {
+        let link = match self.listening_toward(remote) {
             Some(open) => self.begin(&open.endpoint, remote),
             None => self.begin_from_own(remote),
         };
@@ -75,6 +77,43 @@ impl Quic {
     pub(crate) async fn dial_anew(&self, remote: SocketAddr) -> Result<Link, TransportError> {
         let link = self.open(remote).and_then(|open| self.begin(&open.endpoint, remote));
         finish(link?).await
+    }
+
+    /// Sends datagrams of no meaning to `remote`, for as long as the future lives, from
+    /// where we listen: the network around us then lets those of `remote` in. Returns
+    /// only if that cannot be done.
+    ///
+    /// Source: libp2p specs, `relay/DCUtR.md`, "The Protocol".
+    pub(crate) async fn knock(&self, remote: SocketAddr) -> TransportError {
+        let failed = |kind: io::ErrorKind| TransportError::Connect {
+            address: address(remote),
+            source: kind.into(),
+        };
+        let Some(open) = self.listening_toward(remote) else {
+            return failed(io::ErrorKind::AddrNotAvailable);
+        };
+        let socket = Arc::clone(open.endpoint.socket.io());
+        drop(open);
+        let random = SystemRandom::new();
+        loop {
+            let mut datagram = [0; KNOCK_BYTES];
+            if random.fill(&mut datagram).is_err() {
+                // Of the system, which has no randomness.
+                return failed(io::ErrorKind::Other);
+            }
+            // One that is lost is followed by others.
+            let _ = socket.send_to(&datagram, remote).await;
+            let [least, most] = KNOCK_PAUSE;
+            tokio::time::sleep(least + (most - least) * u32::from(datagram[0]) / 255).await;
+        }
+    }
+
+    /// A socket that is listened on and others are dialed from.
+    fn listening_toward(&self, remote: SocketAddr) -> Option<Arc<Open>> {
+        self.sockets(|sockets| {
+            let mut open = sockets.listening.iter().filter_map(Weak::upgrade);
+            open.find(|open| reaches(open.endpoint.socket.local(), remote))
+        })
     }
 
     fn begin(

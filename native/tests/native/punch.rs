@@ -38,21 +38,30 @@ fn upgraded(peer: PeerId) -> impl FnMut(Event) -> Option<()> {
     move |event| matches!(event, Event::Upgraded { peer: of, .. } if of == peer).then_some(())
 }
 
-/// Listens for TCP at a new port, and for WebSocket at the same one if it is `shared`.
-async fn listen(node: &Node, shared: bool) -> Multiaddr {
-    let at = node.listen("/ip4/127.0.0.1/tcp/0".parse().unwrap()).await.unwrap().remove(0);
-    if shared {
+/// What is listened on, at a new port.
+#[derive(Clone, Copy, PartialEq)]
+enum On {
+    Tcp,
+    /// And WebSocket at the same port.
+    TcpAndWebSocket,
+    Quic,
+}
+
+async fn listen(node: &Node, on: On) -> Multiaddr {
+    let at = if on == On::Quic { "/ip4/127.0.0.1/udp/0/quic-v1" } else { "/ip4/127.0.0.1/tcp/0" };
+    let at = node.listen(at.parse().unwrap()).await.unwrap().remove(0);
+    if on == On::TcpAndWebSocket {
         node.listen(format!("{at}/ws").parse().unwrap()).await.unwrap();
     }
     at
 }
 
 /// A relay without limits, and where the hidden peer can be reached through it.
-async fn reserved(hidden: &Node) -> (Node, Multiaddr) {
+async fn reserved(hidden: &Node, on: On) -> (Node, Multiaddr) {
     let mut service = ServiceConfig::default();
     service.limit = Limit::default();
     let relay = start(1, |config| config.relay.service = Some(service));
-    let at = listen(&relay, false).await.with_peer(*relay.peer_id());
+    let at = listen(&relay, on).await.with_peer(*relay.peer_id());
     echo::serve(hidden);
     let mut events = hidden.events();
     hidden.listen_on_relay(Some(at)).await.unwrap().unwrap();
@@ -75,20 +84,26 @@ fn visitor(silent: bool) -> Node {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_dial_and_new_streams_are_direct() {
-    punched(false).await;
+    punched(On::Tcp).await;
+}
+
+/// One dials, the other sends what opens its network.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_quic_one_dials_and_new_streams_are_direct() {
+    punched(On::Quic).await;
 }
 
 /// Who dials here may wait for the other to speak: the port takes it for what it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_dial_where_websocket_is_listened_on_too() {
-    punched(true).await;
+    punched(On::TcpAndWebSocket).await;
 }
 
-async fn punched(shared: bool) {
+async fn punched(on: On) {
     let (hidden, visitor) = (start(2, |_| {}), visitor(true));
-    listen(&hidden, shared).await;
-    listen(&visitor, shared).await;
-    let (_relay, circuit) = reserved(&hidden).await;
+    listen(&hidden, on).await;
+    listen(&visitor, on).await;
+    let (_relay, circuit) = reserved(&hidden, on).await;
     let (mut there, mut here) = (hidden.events(), visitor.events());
     let relayed = timeout(PATIENCE, visitor.dial(circuit)).await.unwrap().unwrap();
     assert!(relayed.remote_address().is_circuit());
@@ -103,7 +118,9 @@ async fn punched(shared: bool) {
         assert_eq!(why.tries.last().unwrap().kind, TryKind::Punch(role), "{why}");
     }
     let direct = visitor.dial_peer(Some(*hidden.peer_id()), Vec::new()).await.unwrap();
-    assert!(!direct.remote_address().is_circuit());
+    let at = direct.remote_address();
+    assert!(!at.is_circuit());
+    assert_eq!(at.to_string().contains("/quic-v1"), on == On::Quic, "{at}");
     let mut stream = direct.open_stream(&[echo::NAME]).await.unwrap();
     stream.write_all(b"direct").await.unwrap();
     stream.close().await.unwrap();
@@ -116,9 +133,9 @@ async fn punched(shared: bool) {
 async fn a_peer_that_can_be_dialed_is_dialed() {
     let hidden = start(2, |_| {});
     let visitor = visitor(false);
-    listen(&hidden, false).await;
-    listen(&visitor, false).await;
-    let (_relay, circuit) = reserved(&hidden).await;
+    listen(&hidden, On::Tcp).await;
+    listen(&visitor, On::Tcp).await;
+    let (_relay, circuit) = reserved(&hidden, On::Tcp).await;
     let mut there = hidden.events();
     timeout(PATIENCE, visitor.dial(circuit)).await.unwrap().unwrap();
     until(&mut there, upgraded(*visitor.peer_id())).await;

@@ -179,9 +179,11 @@ impl Node {
         if self.local.addresses.contains(&address.without_peer()) {
             return Mapping::None;
         }
-        let others: Vec<_> = seen
-            .filter(|(remote, other)| *remote != first && host(other) == host(address))
-            .collect();
+        let transport = |address| Waist::of(address).map(|waist| waist.transport);
+        let comparable =
+            |other| host(other) == host(address) && transport(other) == transport(address);
+        let others: Vec<_> =
+            seen.filter(|(remote, other)| *remote != first && comparable(other)).collect();
         match others.iter().all(|(_, other)| *other == address) {
             _ if others.is_empty() => Mapping::Unknown,
             true => Mapping::Independent,

@@ -75,7 +75,7 @@ impl Node {
         };
         self.links.insert(id, link);
         self.punching.sockets.insert(id, Socket { peer, address: address.clone(), opened: false });
-        self.outputs.push_back(Output::Punch { connection: id, address });
+        self.outputs.push_back(Output::Punch { role, connection: id, address });
         Ok(())
     }
 

@@ -31,7 +31,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use crate::address::Multiaddr;
+use crate::address::{Multiaddr, Protocol as Part};
 use crate::collections::Map;
 use crate::connection::{Framing, Role, StreamError, StreamId};
 use crate::identity::PeerId;
@@ -386,11 +386,15 @@ impl Protocol for Dcutr {
 }
 
 /// Whether two peers can dial each other at such an address at the same time: plain
-/// TCP at an IP address. With `private`, of one's own network too.
+/// TCP, or QUIC where hosts may have it, at an IP address. With `private`, of one's own
+/// network too.
 pub(crate) fn is_punchable(address: &Multiaddr, private: bool) -> bool {
     Waist::split(&address.without_peer()).is_some_and(|(waist, rest)| {
         let named = waist.socket.port() != 0 && !waist.socket.ip().is_unspecified();
-        let plain = waist.transport == Transport::Tcp && rest.is_empty();
+        let plain = match waist.transport {
+            Transport::Tcp => rest.is_empty(),
+            Transport::Udp => cfg!(feature = "muxed") && rest.iter().eq([Part::QuicV1]),
+        };
         plain && (waist.is_public() || private && named)
     })
 }

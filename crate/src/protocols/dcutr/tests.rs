@@ -123,7 +123,8 @@ fn of_what_is_told_and_heard_only_what_can_be_dialed_counts() {
     let listed = [
         "/ip4/10.0.0.1/tcp/1",
         "/ip4/20.0.0.1/tcp/0",
-        "/ip4/20.0.0.1/udp/1/quic-v1",
+        "/ip4/20.0.0.1/udp/0/quic-v1",
+        "/ip4/20.0.0.1/udp/1/quic-v1/webtransport",
         "/ip4/20.0.0.1/tcp/1/ws",
         "/ip4/20.0.0.9/tcp/1/p2p-circuit",
         "/dns4/peer.example/tcp/1",

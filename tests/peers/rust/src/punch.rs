@@ -37,6 +37,7 @@ async fn swarm(at: Multiaddr, silent: bool) -> Outcome<Swarm<Behaviour>> {
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
+        .with_quic()
         .with_relay_client(noise::Config::new, yamux::Config::default)?
         .with_behaviour(|key, relay| Behaviour {
             identify: identify::Behaviour::new(

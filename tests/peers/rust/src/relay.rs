@@ -40,6 +40,8 @@ pub async fn serve(transport: &str) -> Outcome<(PeerId, Vec<String>)> {
     let swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
+        .with_quic()
+        .with_dns()?
         .with_websocket(noise::Config::new, yamux::Config::default)
         .await?
         .with_behaviour(|key| Service {
