@@ -68,8 +68,10 @@ main() {
 
   bring "$from" "$name.tar.gz" "$aside/archive"
   bring "$from" "$name.tar.gz.sha256" "$aside/sha256"
-  wanted=$(cut -d ' ' -f 1 <"$aside/sha256")
-  found=$(digest "$aside/archive" | cut -d ' ' -f 1)
+  wanted=$(cat "$aside/sha256")
+  found=$(digest "$aside/archive")
+  wanted=${wanted%% *}
+  found=${found%% *}
   [ -n "$found" ] && [ "$found" = "$wanted" ] || fail "the archive is damaged or another one
   its SHA-256      $found
   that it must be  $wanted"
