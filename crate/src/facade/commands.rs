@@ -231,6 +231,10 @@ impl Brain {
                 }
                 #[cfg(feature = "autonat")]
                 self.node.end_dial_backs();
+                // Holes that nobody needs any more.
+                for (_, attempt) in std::mem::take(&mut self.attempts) {
+                    attempt.abort();
+                }
                 self.tasks.keys().for_each(|id| self.node.close(*id));
             }
         }

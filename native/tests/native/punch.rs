@@ -7,7 +7,7 @@ use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use polypeer::connection::Role;
 use polypeer::facade::{Events, Node};
 use polypeer::node::{Config, Event};
-use polypeer::protocols::dcutr::{TryKind, UpgradeState};
+use polypeer::protocols::dcutr::{PUNCH_TIMEOUT, TryKind, UpgradeState};
 use polypeer::protocols::relay::{Limit, ServiceConfig};
 use polypeer::{Keypair, Multiaddr, PeerId, Rng};
 use polypeer_native::service::echo;
@@ -127,6 +127,25 @@ async fn punched(on: On) {
     let mut back = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut back)).await.unwrap().unwrap();
     assert_eq!(back, b"direct");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_who_leaves_waits_for_a_hole() {
+    let (hidden, visitor) = (start(2, |_| {}), visitor(true));
+    listen(&hidden, On::Quic).await;
+    listen(&visitor, On::Quic).await;
+    let (relay, circuit) = reserved(&hidden, On::Quic).await;
+    let mut events = visitor.events();
+    timeout(PATIENCE, visitor.dial(circuit)).await.unwrap().unwrap();
+    // It leaves as soon as it is let in, while the other may still be at it.
+    let direct = |event| match event {
+        Event::Connected { remote, .. } if !remote.is_circuit() => Some(()),
+        _ => None,
+    };
+    until(&mut events, direct).await;
+    for node in [&visitor, &hidden, &relay] {
+        timeout(PUNCH_TIMEOUT / 2, node.close()).await.expect("it ends at once");
+    }
 }
 
 #[tokio::test]
