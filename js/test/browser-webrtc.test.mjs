@@ -159,7 +159,8 @@ inEachBrowser('WebRTC', { timeout: 900_000, webrtc: true }, (browser) => {
     assert.equal((await alice.connections()).filter((to) => to.includes(peer)).length, 1)
   })
 
-  for (const fails of [true, false]) {
+  // The channels of Firefox are lost where ICE has failed.
+  for (const fails of browser === 'Chromium' ? [true, false] : [false]) {
     const how = fails ? 'fails' : 'neither fails nor connects'
     it(`restart ICE that ${how}, with the peer connections that they have`, async () => {
       const { alice, bob, peer, relayed } = await two({ before: [losing(fails), losing(false)] })

@@ -117,9 +117,10 @@ export class PageRtc implements Rtc {
 
   #again(id: number, act: (peer: Peer) => Promise<void>): void {
     const peer = this.#peers.get(id)
-    if (peer !== undefined) void this.#try(id, peer, act(peer))
-    // Another page had lent it, which is gone.
-    else this.#never(id, 'there is no peer connection to restart')
+    // Another page had lent it, which is gone, or it is Firefox's, closed since ICE failed.
+    if (peer === undefined || peer.pc.sctp?.state === 'closed')
+      this.#never(id, 'the peer connection cannot be restarted')
+    else void this.#try(id, peer, act(peer))
   }
 
   async #try(id: number, peer: Peer, act: Promise<unknown>): Promise<void> {
