@@ -75,6 +75,8 @@ pub(crate) fn record(out: &mut Records<'_>, output: &Output) {
                 HostOrder::Answer { offer } => (1, offer.as_str()),
                 HostOrder::Accept { answer } => (2, answer.as_str()),
                 HostOrder::Candidate { candidate } => (3, candidate.as_str()),
+                HostOrder::Restart { offer: None } => (4, ""),
+                HostOrder::Restart { offer: Some(offer) } => (5, offer.as_str()),
                 _ => return,
             };
             out.part(Tag::Rtc, |out| {

@@ -33,6 +33,47 @@ const blockUdp = () => {
   }
 }
 
+/**
+ * So that ICE finds no way before it is restarted: nobody gets the first candidates of the
+ * other. With `fails` it says so at once. What is done is counted.
+ */
+const losing = (fails) => `() => (${lose})(${fails})`
+const lose = (fails) => {
+  const Open = globalThis.RTCPeerConnection
+  const seen = { made: 0, unhandled: 0, early: 0, ends: 0, names: [] }
+  globalThis.seen = seen
+  globalThis.RTCPeerConnection = class extends Open {
+    #remotes = 0
+    constructor(options) {
+      super(options)
+      seen.made++
+    }
+    #look() {
+      const handlers = [this.onicecandidate, this.ondatachannel, this.onconnectionstatechange]
+      if (handlers.includes(null)) seen.unhandled++
+    }
+    setLocalDescription(description) {
+      this.#look()
+      seen.names.push(/a=ice-ufrag:(.*)/.exec(description.sdp)[1])
+      return super.setLocalDescription(description)
+    }
+    async setRemoteDescription({ type, sdp }) {
+      this.#look()
+      const first = ++this.#remotes === 1
+      await super.setRemoteDescription({ type, sdp: first ? sdp.replace(/a=candidate:.*\r\n/g, '') : sdp })
+      if (!first || !fails) return
+      Object.defineProperty(this, 'connectionState', { value: 'failed', configurable: true })
+      this.dispatchEvent(new Event('connectionstatechange'))
+      delete this.connectionState
+    }
+    async addIceCandidate(candidate) {
+      if (this.#remotes === 0) seen.early++
+      if (!candidate?.candidate) seen.ends++
+      if (this.#remotes > 1) await super.addIceCandidate(candidate)
+    }
+  }
+}
+
 inEachBrowser('WebRTC', { timeout: 900_000, webrtc: true }, (browser) => {
   let site
   let relay
@@ -57,8 +98,8 @@ inEachBrowser('WebRTC', { timeout: 900_000, webrtc: true }, (browser) => {
     return person
   }
 
-  async function two({ options, block } = {}) {
-    const [alice, bob] = [await open(block), await open()]
+  async function two({ options, before = [] } = {}) {
+    const [alice, bob] = [await open(before[0]), await open(before[1])]
     const [, peer] = [await alice.start(options), await bob.start()]
     return { alice, bob, peer, ...(await bob.listen(relay.addresses[0])) }
   }
@@ -105,7 +146,7 @@ inEachBrowser('WebRTC', { timeout: 900_000, webrtc: true }, (browser) => {
   })
 
   it('stay relayed where there is no way', async () => {
-    const { alice, bob, peer, relayed } = await two({ block: blockUdp })
+    const { alice, bob, peer, relayed } = await two({ before: [blockUdp] })
     await alice.dial(relayed)
     const failed = await logged(alice, 'upgrade:failed')
     assert.match(failed.to, /\/p2p-circuit\/p2p\//)
@@ -117,6 +158,27 @@ inEachBrowser('WebRTC', { timeout: 900_000, webrtc: true }, (browser) => {
     }
     assert.equal((await alice.connections()).filter((to) => to.includes(peer)).length, 1)
   })
+
+  // The channels of Firefox are lost where ICE has failed.
+  for (const fails of browser === 'Chromium' ? [true, false] : [false]) {
+    const how = fails ? 'fails' : 'neither fails nor connects'
+    it(`restart ICE that ${how}, with the peer connections that they have`, async () => {
+      const { alice, bob, peer, relayed } = await two({ before: [losing(fails), losing(false)] })
+      await alice.dial(relayed)
+      for (const one of [alice, bob]) {
+        await logged(one, 'connection:upgraded')
+        assert.ok(!(await one.log()).some(({ type }) => type === 'upgrade:failed'))
+      }
+      assert.ok((await alice.echo(peer, MIB)).same)
+      for (const page of opened) {
+        const { made, unhandled, early, ends, names } = await page.evaluate(() => globalThis.seen)
+        assert.deepEqual({ made, unhandled, early }, { made: 1, unhandled: 0, early: 0 })
+        assert.equal(new Set(names).size, 2, 'two descriptions')
+        // There is time for them where ICE is not restarted at once.
+        assert.ok(fails || ends > 0, 'the end of the candidates')
+      }
+    })
+  }
 
   it('end when one hangs up, or its page is closed', async () => {
     const { alice, bob, peer, direct } = await two({ options: { upgrade: false } })

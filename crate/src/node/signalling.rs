@@ -225,7 +225,8 @@ impl Node {
         self.signals_changed(now);
     }
 
-    /// The host found no way, or can make nothing of what the remote sent.
+    /// The host found no way, or can make nothing of what the remote sent. It keeps the
+    /// peer connection, as ICE may be restarted, until it is told to drop it.
     pub fn rtc_failed(&mut self, now: Instant, id: ConnectionId, reason: String) {
         self.signals.machine.host_failed(now, id, reason);
         self.signals_changed(now);

@@ -1,9 +1,10 @@
 //! The WebRTC stacks of simulated peers.
 //!
-//! A description names the end that it is of. Two ends that have set each other's
-//! meet, where the network lets UDP through to both; who was given another's
-//! description, or waits for somebody who does not wait for it, finds no way, as with
-//! a fingerprint that does not fit.
+//! A description names the end that it is of, and which of its descriptions it is. Two
+//! ends that have set each other's last ones meet, where the network lets UDP through to
+//! both; who was given another's description, or waits for somebody who does not wait for
+//! it, finds no way, as with a fingerprint that does not fit. ICE that is restarted looks
+//! for a way as the first time.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use crate::webrtc::record::{self, Kind, REMOTE};
 
 use super::{Application, End, Happening, PeerIndex, World};
 
-/// How long a stack looks for a way.
+/// How long a stack looks for a way, where nothing else is said.
 const ICE_TIME: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
@@ -24,12 +25,19 @@ pub(super) struct Stacks {
     channels: BTreeMap<End, Channels>,
     /// Peers to whom no UDP comes.
     pub(super) blocked: BTreeSet<PeerIndex>,
-    tries: u64,
+    /// Peers who do nothing when ICE is to be restarted.
+    stubborn: BTreeSet<PeerIndex>,
+    /// How long stacks look for a way, if not [`ICE_TIME`].
+    ice_time: Option<Duration>,
+    descriptions: u64,
 }
 
+/// An end, and the number of its description.
+type Described = (End, u64);
+
 struct Stack {
-    remote: Option<End>,
-    /// Which of the tries with this end it is.
+    remote: Option<Described>,
+    /// The number of the last description.
     number: u64,
 }
 
@@ -42,14 +50,15 @@ struct Channels {
     partial: Vec<u8>,
 }
 
-fn describe((index, id): End) -> String {
-    format!("end {} {}", index.0, id.0)
+fn describe(((index, id), number): Described) -> String {
+    format!("end {} {} {number}", index.0, id.0)
 }
 
-fn described(text: &str) -> Option<End> {
+fn described(text: &str) -> Option<Described> {
     let mut words = text.strip_prefix("end ")?.split(' ');
     let index = words.next()?.parse().ok()?;
-    Some((PeerIndex(index), ConnectionId(words.next()?.parse().ok()?)))
+    let end = (PeerIndex(index), ConnectionId(words.next()?.parse().ok()?));
+    Some((end, words.next()?.parse().ok()?))
 }
 
 impl<A: Application> World<A> {
@@ -62,46 +71,65 @@ impl<A: Application> World<A> {
         }
     }
 
+    /// From now on stacks look for a way for so long before they say that there is none.
+    pub fn set_ice_time(&mut self, time: Duration) {
+        self.stacks.ice_time = Some(time);
+    }
+
+    /// From now on a peer does nothing when it, or another, restarts ICE.
+    pub fn ignore_restarts(&mut self, index: PeerIndex) {
+        self.stacks.stubborn.insert(index);
+    }
+
+    /// How many descriptions stacks have made.
+    pub fn descriptions(&self) -> u64 {
+        self.stacks.descriptions
+    }
+
     pub(super) fn rtc(&mut self, end: End, order: HostOrder) {
-        let answers = matches!(order, HostOrder::Answer { .. });
+        let accepts = matches!(order, HostOrder::Accept { .. });
+        if matches!(order, HostOrder::Restart { .. }) && self.stacks.stubborn.contains(&end.0) {
+            return;
+        }
         let remote = match &order {
-            HostOrder::Offer => None,
-            HostOrder::Answer { offer: text } | HostOrder::Accept { answer: text } => {
-                match described(text) {
-                    Some(remote) => Some(remote),
-                    None => return self.rtc_failed(end, Duration::ZERO),
-                }
-            }
+            HostOrder::Offer | HostOrder::Restart { offer: None } => None,
+            HostOrder::Answer { offer: text }
+            | HostOrder::Restart { offer: Some(text) }
+            | HostOrder::Accept { answer: text } => match described(text) {
+                Some(remote) => Some(remote),
+                None => return self.rtc_failed(end, Duration::ZERO),
+            },
             HostOrder::Candidate { .. } => return,
         };
-        if !matches!(order, HostOrder::Accept { .. }) {
-            self.stacks.tries += 1;
-            let number = self.stacks.tries;
+        if !accepts {
+            self.stacks.descriptions += 1;
+            let number = self.stacks.descriptions;
             self.stacks.ends.insert(end, Stack { remote: None, number });
             let (peer, now) = (&mut self.hosts[end.0.0].peer, self.now);
-            peer.rtc_described(now, end.1, describe(end));
+            peer.rtc_described(now, end.1, describe((end, number)));
             for candidate in
                 ["{\"candidate\":\"candidate:1 1 udp 1 192.0.2.1 9 typ host\"}", "null"]
             {
                 peer.rtc_found(now, end.1, candidate.into());
             }
         }
-        let Some(remote) = remote else { return };
-        if let Some(stack) = self.stacks.ends.get_mut(&end) {
-            stack.remote = Some(remote);
-        }
-        let waits = |end: &End, other: End| {
-            self.stacks.ends.get(end).is_some_and(|stack| stack.remote == Some(other))
+        let (Some((remote, number)), Some(stack)) = (remote, self.stacks.ends.get_mut(&end)) else {
+            return;
         };
+        stack.remote = Some((remote, number));
+        let ours = (end, stack.number);
+        let theirs = self.stacks.ends.get(&remote);
+        let waits =
+            theirs.is_some_and(|stack| stack.remote == Some(ours) && stack.number == number);
         let open = |end: End| !self.stacks.blocked.contains(&end.0);
-        let meets = waits(&remote, end) && open(end) && open(remote);
-        if meets && self.reachable(end.0, remote.0) {
+        if waits && open(end) && open(remote) && self.reachable(end.0, remote.0) {
             // Checks there and back, and the handshake of DTLS.
             let delay = self.links.delay(&mut self.rng) * 4;
             self.schedule(delay, Happening::Meet(end, remote));
         } else {
             // Who answers waits for who offered to hear of it.
-            self.rtc_failed(end, if answers { ICE_TIME * 2 } else { ICE_TIME });
+            let time = self.stacks.ice_time.unwrap_or(ICE_TIME);
+            self.rtc_failed(end, if accepts { time } else { time * 2 });
         }
     }
 
@@ -112,7 +140,6 @@ impl<A: Application> World<A> {
 
     pub(super) fn rtc_late(&mut self, end: End, number: u64) {
         if self.stacks.ends.get(&end).is_none_or(|stack| stack.number == number) {
-            self.stacks.ends.remove(&end);
             let (peer, now) = (&mut self.hosts[end.0.0].peer, self.now);
             peer.rtc_failed(now, end.1, "no candidate pair worked".into());
         }

@@ -16,7 +16,7 @@ pub enum SignalError {
     /// The peer's description or a candidate is longer than we take.
     #[error("the peer's description is too long")]
     TooLong,
-    /// The peer sent more than [`MAX_CANDIDATES`](super::MAX_CANDIDATES).
+    /// The peer sent more than [`MAX_CANDIDATES`](super::MAX_CANDIDATES) for one description.
     #[error("the peer sent too many candidates")]
     TooManyCandidates,
     /// The peer gave up, or refused.

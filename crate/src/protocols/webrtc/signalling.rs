@@ -2,9 +2,10 @@
 //!
 //! What remotes can make grow: streams that have not brought an offer and sessions
 //! that answer one (together [`MAX_INBOUND_PER_PEER`] and [`MAX_INBOUND`]; each ends
-//! after [`TRY_TIME`]), candidates ([`MAX_CANDIDATES`](super::MAX_CANDIDATES) of
-//! bounded length a session), streams of sessions that are over here (each a
-//! [`LINGER`] long).
+//! after [`TRY_TIME`], restarted or not), candidates that wait for a description
+//! ([`MAX_CANDIDATES`](super::MAX_CANDIDATES) of bounded length; a session takes two
+//! descriptions at most), streams of sessions that are over here (each a [`LINGER`]
+//! long).
 
 use std::collections::VecDeque;
 
@@ -153,9 +154,7 @@ impl Signalling {
     pub fn connected(&mut self, now: Instant, connection: ConnectionId) -> Option<PeerId> {
         let session = self.sessions.get(&connection)?;
         // A connection that is up before the remote has answered is not ours.
-        if !session.answered {
-            return None;
-        }
+        session.answered?;
         let session = self.sessions.remove(&connection)?;
         if let Some(stream) = session.stream {
             let at = (session.via, stream);
@@ -166,9 +165,15 @@ impl Signalling {
         Some(session.peer)
     }
 
-    /// The host's WebRTC stack gave up.
+    /// The host's WebRTC stack found no way; it keeps what it has until it is told to drop
+    /// it, as ICE may be restarted.
     pub fn host_failed(&mut self, now: Instant, connection: ConnectionId, reason: String) {
-        self.try_again(now, connection, SignalError::Host(reason));
+        let Some(session) = self.sessions.get_mut(&connection) else { return };
+        let error = SignalError::Host(reason);
+        session.failure = Some(error.clone());
+        if !session.hopes() && !self.restart(connection) {
+            self.try_again(now, connection, error);
+        }
     }
 
     // Within.
@@ -214,10 +219,20 @@ impl Signalling {
         }
     }
 
+    /// Has the host begin anew with the peer connection that it has, if that may be.
+    fn restart(&mut self, connection: ConnectionId) -> bool {
+        let restarts = self.sessions.get_mut(&connection).is_some_and(Session::restart);
+        if restarts {
+            self.order(Order::Host { connection, order: HostOrder::Restart { offer: None } });
+        }
+        restarts
+    }
+
     /// No way was found between the two: perhaps there is one the next time.
     fn try_again(&mut self, now: Instant, connection: ConnectionId, error: SignalError) {
         let Some(session) = self.sessions.get(&connection) else { return };
-        if session.retries == 0 || !session.answered {
+        if session.retries == 0 || session.answered.is_none() {
+            let error = session.failure.clone().unwrap_or(error);
             return self.failed(connection, error);
         }
         let (via, retries) = (session.via, session.retries - 1);
@@ -244,7 +259,7 @@ impl Signalling {
         self.awaited.insert(at, now + TRY_TIME);
     }
 
-    fn on_message(&mut self, at: At, bytes: &[u8]) {
+    fn on_message(&mut self, now: Instant, at: At, bytes: &[u8]) {
         if self.lingering.contains_key(&at) {
             return;
         }
@@ -260,7 +275,7 @@ impl Signalling {
         }
         let Some(connection) = self.streams.get(&at).copied() else { return };
         let Some(session) = self.sessions.get_mut(&connection) else { return };
-        match signal.and_then(|signal| session.hear(signal)) {
+        match signal.and_then(|signal| session.hear(now, signal)) {
             Ok(steps) => self.take(connection, steps),
             Err(error) => self.failed(connection, error),
         }
@@ -283,9 +298,13 @@ impl Signalling {
         if lost {
             session.stream = None;
             self.streams.remove(&at);
-            self.try_again(now, id, SignalError::GivenUp);
-        } else if !session.answered {
+            return self.try_again(now, id, SignalError::GivenUp);
+        }
+        session.ended();
+        if session.answered.is_none() {
             self.failed(id, SignalError::GivenUp);
+        } else if session.failure.is_some() {
+            self.try_again(now, id, SignalError::GivenUp);
         }
     }
 
@@ -299,7 +318,8 @@ impl Signalling {
             session.stream = None;
             // Where both have heard each other, they may still meet.
             session.retries = 0;
-            if !session.answered {
+            session.ended();
+            if session.answered.is_none() || session.failure.is_some() {
                 lost.push(*id);
             }
         }
@@ -309,9 +329,11 @@ impl Signalling {
     }
 
     fn on_timeout(&mut self, now: Instant) {
-        let late = self.sessions.iter().filter(|(_, session)| session.deadline <= now);
-        for id in late.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.try_again(now, id, SignalError::TimedOut);
+        let due = self.sessions.iter().filter(|(_, session)| session.due() <= now);
+        for (id, deadline) in due.map(|(id, s)| (*id, s.deadline)).collect::<Vec<_>>() {
+            if deadline <= now || !self.restart(id) {
+                self.try_again(now, id, SignalError::TimedOut);
+            }
         }
         for table in [&mut self.awaited, &mut self.lingering] {
             let late = table.iter().filter(|(_, deadline)| **deadline <= now);
@@ -359,7 +381,7 @@ impl Protocol for Signalling {
             }
             Input::Inbound { connection, stream, .. } => self.on_inbound(now, (connection, stream)),
             Input::Message { connection, stream, bytes } => {
-                self.on_message((connection, stream), &bytes);
+                self.on_message(now, (connection, stream), &bytes);
             }
             Input::Finished { connection, stream } => self.on_end(now, (connection, stream), false),
             Input::Reset { connection, stream } => self.on_end(now, (connection, stream), true),
@@ -377,7 +399,7 @@ impl Protocol for Signalling {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let sessions = self.sessions.values().map(|session| session.deadline).min();
+        let sessions = self.sessions.values().map(Session::due).min();
         let streams = self.awaited.values().chain(self.lingering.values()).min();
         earliest(sessions, streams.copied())
     }

@@ -5,7 +5,7 @@ use crate::node::{AttemptError, DialError, Direction, UpgradeError};
 use crate::protocols::relay::{Limit, ServiceConfig};
 use crate::protocols::webrtc::{
     Kind, MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DESCRIPTION_BYTES, MAX_INBOUND_PER_PEER, NAME,
-    Signal, SignalError, TRY_TIME,
+    RESTART_AFTER, Signal, SignalError, TRY_TIME,
 };
 use crate::wire::varint;
 
@@ -168,6 +168,8 @@ fn blocked_udp_costs_six_tries_an_hour_and_no_relayed_connection() {
     pages.world.run_for(Duration::from_secs(3600));
     let (errors, lost) = pages.failures(pages.visitor);
     assert_eq!((errors.len(), lost), (6, 0), "{errors:?}");
+    // In each, both describe themselves once, and once more when ICE is restarted.
+    assert_eq!(pages.world.descriptions(), 6 * 4);
     assert!(errors.iter().all(|e| matches!(e, UpgradeError::Signalling(SignalError::Host(_)))));
     assert_eq!(pages.connections(pages.visitor, pages.hidden), [relayed]);
     assert_eq!(pages.failures(pages.hidden).1, 0);
@@ -178,6 +180,71 @@ fn blocked_udp_costs_six_tries_an_hour_and_no_relayed_connection() {
     assert!(pages.world.run_until(hour, |world| {
         world.app(visitor).log.iter().any(|n| matches!(n, News::Node(Event::Upgraded { .. })))
     }));
+}
+
+/// Two that are connected through the relay, whose first checks all get lost.
+fn without_first_checks(seed: u64) -> Pages {
+    let mut pages = Pages::new(seed, true);
+    pages.world.block_udp(pages.hidden, true);
+    pages.connect(pages.address(false));
+    pages
+}
+
+/// Both are to be connected directly by a restart at that time after the first words.
+fn become_direct_after(mut pages: Pages, restart: Duration) {
+    let (start, visitor, hidden) = (pages.world.now(), pages.visitor, pages.hidden);
+    let described = |world: &World<Echo>| world.descriptions() == 2;
+    assert!(pages.world.run_until(Duration::from_secs(2), described));
+    pages.world.run_for(restart - Duration::from_secs(2));
+    assert_eq!(pages.world.descriptions(), 2);
+    pages.world.block_udp(hidden, false);
+    pages.world.run_until(Duration::from_secs(60), |world| {
+        let is = |news: &News| matches!(news, News::Node(Event::Upgraded { .. }));
+        world.app(visitor).log.iter().any(is) && world.app(hidden).log.iter().any(is)
+    });
+    let took = pages.world.now() - start;
+    assert!(restart < took && took < restart + Duration::from_secs(3), "{took:?}");
+    assert_eq!(pages.world.descriptions(), 4, "one peer connection each, described twice");
+    assert_eq!(pages.failures(visitor), (vec![], 0));
+    assert_eq!(pages.failures(hidden).1, 0);
+}
+
+#[test]
+fn ice_that_fails_is_restarted_and_finds_the_way() {
+    let time = Duration::from_secs(3);
+    let mut pages = without_first_checks(40);
+    pages.world.set_ice_time(time);
+    become_direct_after(pages, time);
+}
+
+#[test]
+fn ice_that_neither_fails_nor_connects_is_restarted_and_finds_the_way() {
+    let mut pages = Pages::new(41, true);
+    pages.world.set_ice_time(TRY_TIME * 4);
+    pages.world.block_udp(pages.hidden, true);
+    pages.connect(pages.address(false));
+    become_direct_after(pages, RESTART_AFTER);
+}
+
+#[test]
+fn who_ignores_the_second_offer_costs_the_try_and_not_the_relayed_connection() {
+    let mut pages = without_first_checks(42);
+    pages.world.ignore_restarts(pages.hidden);
+    let (start, visitor) = (pages.world.now(), pages.visitor);
+    let failed = |world: &World<Echo>| {
+        let mut log = world.app(visitor).log.iter();
+        log.any(|news| matches!(news, News::Node(Event::UpgradeFailed { .. })))
+    };
+    assert!(pages.world.run_until(TRY_TIME + Duration::from_secs(2), failed));
+    assert!(pages.world.now() - start >= TRY_TIME);
+    assert_eq!(pages.world.descriptions(), 3, "two offers and one answer");
+    let (errors, lost) = pages.failures(visitor);
+    assert_eq!(errors, [&UpgradeError::Signalling(SignalError::TimedOut)]);
+    assert_eq!((lost, pages.failures(pages.hidden).1), (0, 0));
+    // Nobody is left waiting, and the next try may succeed.
+    pages.world.block_udp(pages.hidden, false);
+    pages.world.run_for(Duration::from_secs(5));
+    assert!(pages.upgraded(visitor).is_some());
 }
 
 #[test]
@@ -273,7 +340,16 @@ impl Hostile {
         Self { pages, connection }
     }
 
-    fn open(&mut self, signals: &[Signal]) {
+    fn open(&mut self, signals: &[Signal]) -> StreamId {
+        let connection = self.connection;
+        let stream = self.pages.world.with(self.pages.visitor, |peer, _, now| {
+            peer.open_limited_stream(now, connection, vec![NAME.into()]).unwrap()
+        });
+        self.say(stream, signals);
+        stream
+    }
+
+    fn say(&mut self, stream: StreamId, signals: &[Signal]) {
         let mut bytes = Vec::new();
         for signal in signals {
             let body = signal.encode();
@@ -282,7 +358,6 @@ impl Hostile {
         }
         let connection = self.connection;
         self.pages.world.with(self.pages.visitor, |peer, _, now| {
-            let stream = peer.open_limited_stream(now, connection, vec![NAME.into()]).unwrap();
             let mut stream = peer.stream(connection, stream).unwrap();
             assert_eq!(stream.write(&bytes).ok(), Some(bytes.len()));
             peer.touched(now, connection);
@@ -310,14 +385,14 @@ fn signal(kind: Kind, data: impl Into<String>) -> Signal {
 
 #[test]
 fn what_is_too_long_or_out_of_turn_is_reset() {
-    let offer = || signal(Kind::Offer, "end 2 99");
+    let offer = || signal(Kind::Offer, "end 2 99 0");
     let long = |kind, most: usize| signal(kind, "x".repeat(most + 1));
     for (seed, signals) in [
         vec![long(Kind::Offer, MAX_DESCRIPTION_BYTES)],
-        vec![signal(Kind::Answer, "end 2 99")],
+        vec![signal(Kind::Answer, "end 2 99 0")],
         vec![signal(Kind::Candidate, "null")],
         vec![offer(), offer()],
-        vec![offer(), signal(Kind::Answer, "end 2 99")],
+        vec![offer(), signal(Kind::Answer, "end 2 99 0")],
         vec![offer(), long(Kind::Candidate, MAX_CANDIDATE_BYTES)],
         vec![signal(Kind::Offer, "nonsense")],
     ]
@@ -331,9 +406,27 @@ fn what_is_too_long_or_out_of_turn_is_reset() {
 }
 
 #[test]
+fn offers_without_end_are_refused_from_the_third_on() {
+    let mut hostile = Hostile::new(23);
+    let offer = || signal(Kind::Offer, "end 2 99 0");
+    let stream = hostile.open(&[offer()]);
+    hostile.say(stream, &[offer()]);
+    assert_eq!((hostile.resets(), hostile.more()), (0, 1), "one restart");
+    hostile.say(stream, &[offer()]);
+    assert_eq!((hostile.resets(), hostile.more()), (1, 0));
+    // Nor does a restart give more time.
+    let stream = hostile.open(&[offer()]);
+    hostile.pages.world.run_for(TRY_TIME - Duration::from_secs(3));
+    hostile.say(stream, &[offer()]);
+    assert_eq!(hostile.more(), 1);
+    hostile.pages.world.run_for(Duration::from_secs(2));
+    assert_eq!((hostile.resets(), hostile.more()), (2, 0));
+}
+
+#[test]
 fn a_flood_of_candidates_ends_the_session() {
     let mut hostile = Hostile::new(20);
-    let mut signals = vec![signal(Kind::Offer, "end 2 99")];
+    let mut signals = vec![signal(Kind::Offer, "end 2 99 0")];
     signals.extend((0..MAX_CANDIDATES).map(|_| signal(Kind::Candidate, "{}")));
     hostile.open(&signals);
     assert_eq!((hostile.resets(), hostile.more()), (0, 1));
@@ -355,7 +448,7 @@ fn sessions_of_one_peer_and_silent_streams_have_their_limit_and_their_time() {
     hostile.pages.world.run_for(TRY_TIME);
     assert_eq!(hostile.resets(), 1 + MAX_INBOUND_PER_PEER);
     for _ in 0..MAX_INBOUND_PER_PEER + 1 {
-        hostile.open(&[signal(Kind::Offer, "end 2 99")]);
+        hostile.open(&[signal(Kind::Offer, "end 2 99 0")]);
     }
     assert_eq!((hostile.resets(), hostile.more()), (2 + MAX_INBOUND_PER_PEER, 2));
     hostile.pages.world.run_for(TRY_TIME * 2);
@@ -368,7 +461,7 @@ fn who_answers_for_somebody_else_is_not_taken_for_them() {
     // the hidden peer, so no connection comes of it, in nobody's name.
     let mut hostile = Hostile::new(22);
     let relay = hostile.pages.relay;
-    hostile.open(&[signal(Kind::Offer, format!("end {} 1", relay.0))]);
+    hostile.open(&[signal(Kind::Offer, format!("end {} 1 0", relay.0))]);
     hostile.pages.world.run_for(TRY_TIME * 2);
     assert_eq!(hostile.more(), 0);
     let inbound = |news: &&News| {

@@ -5,10 +5,12 @@ import { DataPipe, INIT_LABEL } from './pipe.js'
 import {
   ACCEPT,
   ANSWER,
+  ANSWER_AGAIN,
   CANDIDATE,
   type Direct,
   type IceOptions,
   OFFER,
+  OFFER_AGAIN,
   type Rtc,
   type RtcEvents,
 } from './rtc.js'
@@ -48,10 +50,21 @@ export class PageRtc implements Rtc {
     switch (kind) {
       case OFFER:
         this.drop(id)
-        this.#attempt(id, (made) => this.#offer(id, made))
+        this.#attempt(id, async (made) => {
+          // Without a channel an offer is not one for data.
+          const init = made.pc.createDataChannel(INIT_LABEL)
+          init.onopen = () => init.close()
+          await this.#offer(id, made)
+        })
         break
       case ANSWER:
         this.#attempt(id, (made) => this.#answer(id, made, text))
+        break
+      case OFFER_AGAIN:
+        this.#again(id, (peer) => this.#offer(id, peer, { iceRestart: true }))
+        break
+      case ANSWER_AGAIN:
+        this.#again(id, (peer) => this.#answer(id, peer, text))
         break
       case ACCEPT:
         if (peer !== undefined)
@@ -90,7 +103,7 @@ export class PageRtc implements Rtc {
       pc = this.#create()
     } catch (error) {
       // The browser has no more of them.
-      queueMicrotask(() => this.#events?.failed(id, String(error)))
+      this.#never(id, String(error))
       return
     }
     const peer = { pc, pipe: new DataPipe(pc, '') }
@@ -102,6 +115,14 @@ export class PageRtc implements Rtc {
     void this.#try(id, peer, act(peer))
   }
 
+  #again(id: number, act: (peer: Peer) => Promise<void>): void {
+    const peer = this.#peers.get(id)
+    // Another page had lent it, which is gone, or it is Firefox's, closed since ICE failed.
+    if (peer === undefined || peer.pc.sctp?.state === 'closed')
+      this.#never(id, 'the peer connection cannot be restarted')
+    else void this.#try(id, peer, act(peer))
+  }
+
   async #try(id: number, peer: Peer, act: Promise<unknown>): Promise<void> {
     try {
       await act
@@ -110,11 +131,8 @@ export class PageRtc implements Rtc {
     }
   }
 
-  async #offer(id: number, peer: Peer): Promise<void> {
-    // Without a channel an offer is not one for data.
-    const init = peer.pc.createDataChannel(INIT_LABEL)
-    init.onopen = () => init.close()
-    await peer.pc.setLocalDescription(await peer.pc.createOffer())
+  async #offer(id: number, peer: Peer, options?: RTCOfferOptions): Promise<void> {
+    await peer.pc.setLocalDescription(await peer.pc.createOffer(options))
     this.#described(id, peer)
   }
 
@@ -143,10 +161,13 @@ export class PageRtc implements Rtc {
     }
   }
 
+  /** The core is told later: it is giving its orders. */
+  #never(id: number, reason: string): void {
+    queueMicrotask(() => this.#events?.failed(id, reason))
+  }
+
   #failed(id: number, peer: Peer, reason: string): void {
-    if (this.#peers.get(id) !== peer) return
-    this.drop(id)
-    this.#events?.failed(id, reason)
+    if (this.#peers.get(id) === peer) this.#events?.failed(id, reason)
   }
 }
 

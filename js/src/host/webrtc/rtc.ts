@@ -8,6 +8,9 @@ export const OFFER = 0
 export const ANSWER = 1
 export const ACCEPT = 2
 export const CANDIDATE = 3
+/** Offer, or answer, with ICE restarted. */
+export const OFFER_AGAIN = 4
+export const ANSWER_AGAIN = 5
 
 /** Servers that tell a peer connection its address outside, as `RTCPeerConnection` has them. */
 export interface IceServer {
@@ -56,7 +59,7 @@ export interface RtcEvents {
   found(id: number, candidate: string): void
   /** It is open. */
   connected(id: number, link: Link): void
-  /** It found no way. */
+  /** It found no way; it is there until it is dropped, as ICE may be restarted. */
   failed(id: number, reason: string): void
 }
 

@@ -1,5 +1,7 @@
 //! What the simulated peers in `sim/tests/webrtc.rs` do not reach.
 
+mod restart;
+
 use super::*;
 use crate::identity::{Keypair, PeerId};
 use crate::node::Direction;
@@ -42,6 +44,37 @@ impl Machine {
     fn handle(&mut self, input: Input<'_>) -> Vec<Action> {
         self.0.handle(Instant::ZERO, &self.1, input);
         self.actions()
+    }
+
+    fn timeout(&mut self, after: Duration) -> Vec<Order> {
+        self.0.handle(Instant::ZERO + after, &self.1, Input::Timeout);
+        orders(self.actions())
+    }
+
+    fn failed(&mut self, connection: ConnectionId) -> Vec<Order> {
+        self.0.host_failed(Instant::ZERO, connection, "no way".into());
+        orders(self.actions())
+    }
+
+    /// A peer has offered a connection and been answered.
+    fn answered(&mut self) -> (ConnectionId, ConnectionId, StreamId) {
+        let (via, connection) = (self.connect(1), ConnectionId(1000));
+        let stream = StreamId::from_number(1);
+        assert!(self.inbound(via, 1, Some("offer")));
+        self.0.answer(Instant::ZERO, connection, (via, stream), "offer".into());
+        self.0.described(connection, "answer".into());
+        self.actions();
+        (via, connection, stream)
+    }
+
+    /// A peer was offered a connection and has answered.
+    fn offered(&mut self) -> (ConnectionId, ConnectionId, StreamId) {
+        let via = self.connect(1);
+        let (connection, stream) = self.offer(via, 0);
+        self.0.described(connection, "offer".into());
+        self.actions();
+        self.hear(via, stream, Kind::Answer, "answer");
+        (via, connection, stream)
     }
 
     fn actions(&mut self) -> Vec<Action> {
