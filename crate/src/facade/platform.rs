@@ -138,7 +138,7 @@ pub struct Link {
     pub local: Multiaddr,
     /// The other end, names resolved, without `/p2p`.
     pub remote: Multiaddr,
-    /// What the bytes are: the connection's, or records of data channels.
+    /// What the bytes are: those of the connection, records of data channels, or frames.
     pub carrier: Carrier,
 }
 

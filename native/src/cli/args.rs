@@ -37,10 +37,10 @@ pub(super) enum Command {
     /// room.
     ///
     /// Without --listen it listens on all interfaces, IPv4 and IPv6, on port 4001 alone:
-    /// for TCP, for WebSocket (with --certificate, secure too) and for WebRTC direct, by
-    /// which pages reach it without a certificate of an authority. It prints the address
-    /// to give to pages, and all others. It makes a key if there is none, and runs until
-    /// it is interrupted.
+    /// for TCP, for WebSocket (with --certificate, secure too), for QUIC and for WebRTC
+    /// direct, by which pages reach it without a certificate of an authority. It prints
+    /// the address to give to pages, and all others. It makes a key if there is none, and
+    /// runs until it is interrupted.
     #[command(after_help = EXIT_CODES)]
     Serve(Box<Serve>),
     /// Print the PeerId of the key.

@@ -3,6 +3,8 @@
 #[cfg(feature = "limits")]
 mod booked;
 mod hostile;
+#[cfg(feature = "muxed")]
+mod muxed;
 mod pair;
 
 use std::sync::Arc;

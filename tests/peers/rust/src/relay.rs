@@ -72,6 +72,7 @@ pub async fn client() -> Outcome<Swarm<Client>> {
     let swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
+        .with_quic()
         .with_relay_client(noise::Config::new, yamux::Config::default)?
         .with_behaviour(|key, relay| Client { base: host::Behaviour::new(key), relay })?
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE))
