@@ -10,7 +10,7 @@ use crate::address::{Multiaddr, Protocol};
 use crate::collections::Map;
 use crate::connection::{Carrier, Connection, Role};
 use crate::protocols::relay::{RelayError, split_circuit};
-use crate::protocols::webrtc::{Order, Signalling};
+use crate::protocols::webrtc::{Order, SignalError, Signalling};
 use crate::time::Instant;
 
 use super::hosting::ProtocolId;
@@ -161,7 +161,10 @@ impl Node {
 
     /// A connection is over, whatever it had come to.
     pub(super) fn way_ended(&mut self, now: Instant, id: ConnectionId, error: &AttemptError) {
-        self.signals.upgrading.ended(id);
+        // One that opens and ends at once is no better than one that does not open.
+        if self.signals.upgrading.is_under_way(id) {
+            self.upgrade_failed(now, id, &SignalError::Host(error.to_string()));
+        }
         self.signals.machine.cancel(id);
         self.drain(ProtocolId::Signalling);
         if let Some(attempt) = self.signals.ways.remove(&id) {

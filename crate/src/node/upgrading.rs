@@ -45,8 +45,8 @@ impl Upgrading {
         self.stirred = self.enabled;
     }
 
-    pub(super) fn ended(&mut self, id: ConnectionId) {
-        self.under_way.remove(&id);
+    pub(super) fn is_under_way(&self, id: ConnectionId) -> bool {
+        self.under_way.contains_key(&id)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {

@@ -182,6 +182,32 @@ fn blocked_udp_costs_six_tries_an_hour_and_no_relayed_connection() {
     }));
 }
 
+#[test]
+fn a_direct_connection_that_ends_at_once_counts_as_a_failure() {
+    let mut pages = Pages::new(4, true);
+    pages.world.with(pages.relay, |peer, _, now| {
+        let limit = Limit::default();
+        peer.serve_as_relay(now, ServiceConfig { limit, ..ServiceConfig::default() });
+    });
+    let relayed = pages.connect(pages.address(false));
+    let (visitor, hidden) = (pages.visitor, pages.world.peer(pages.hidden).node().peer_id());
+    let direct = |world: &World<Echo>| {
+        let mut peers = world.peer(visitor).node().peers();
+        let (_, all) = peers.find(|(peer, _)| **peer == hidden)?;
+        all.iter().copied().find(|id| *id != relayed)
+    };
+    let end = pages.world.now() + Duration::from_secs(3600);
+    let mut count = 0;
+    while pages.world.run_until(end - pages.world.now(), |world| direct(world).is_some()) {
+        let id = direct(&pages.world).unwrap();
+        pages.world.with(visitor, |peer, _, now| peer.closed(now, id, "gone".into()));
+        count += 1;
+    }
+    let (errors, lost) = pages.failures(visitor);
+    assert_eq!((count, errors.len(), lost), (6, 6, 0), "{errors:?}");
+    assert_eq!(pages.connections(visitor, pages.hidden), [relayed]);
+}
+
 /// Two that are connected through the relay, whose first checks all get lost.
 fn without_first_checks(seed: u64) -> Pages {
     let mut pages = Pages::new(seed, true);

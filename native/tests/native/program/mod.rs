@@ -364,7 +364,7 @@ fn peers_that_are_not_there_or_another() {
     drop(server);
     let gone = run(home.path(), &["ping", &to, "-c", "1"]);
     assert_eq!(gone.status.code(), Some(3));
-    let unsupported = run(home.path(), &["ping", "/ip4/127.0.0.1/udp/1/quic-v1", "-c", "1"]);
+    let unsupported = run(home.path(), &["ping", "/ip4/127.0.0.1/udp/1/quic", "-c", "1"]);
     assert_eq!(unsupported.status.code(), Some(3));
 }
 
@@ -374,7 +374,7 @@ fn addresses_that_are_taken_or_not_spoken() {
     let (_server, listening) = Server::start(home.path(), &LOOPBACK);
     let taken = addresses(&listening).remove(0);
     let taken = taken.split("/p2p/").next().unwrap();
-    for address in [taken, "/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0/tls/ws"] {
+    for address in [taken, "/ip4/127.0.0.1/udp/0/quic", "/ip4/127.0.0.1/tcp/0/tls/ws"] {
         let second = run(home.path(), &["serve", "--listen", address]);
         assert_eq!(second.status.code(), Some(5), "{address}");
         assert!(text(&second.stderr).contains("--listen"), "{}", text(&second.stderr));
