@@ -91,6 +91,9 @@ pub enum ToConnection {
     /// after [`DRAIN_GRACE`](super::DRAIN_GRACE) at the earliest and
     /// [`DRAIN_LIMIT`](super::DRAIN_LIMIT) at the latest.
     Drain,
+    /// There is no better connection any more: stay after all.
+    #[cfg(feature = "relay")]
+    Keep,
     /// Say goodbye, flush, and end.
     Close,
 }

@@ -377,6 +377,8 @@ impl Connection {
             #[cfg(feature = "manager")]
             ToConnection::Ping(limit) => streams.yamux.ping_within(now, limit),
             ToConnection::Drain => _ = established.draining.get_or_insert(now),
+            #[cfg(feature = "relay")]
+            ToConnection::Keep => established.draining = None,
             ToConnection::Close => established.close(now),
         }
         if let State::Established(established) = &mut self.state {

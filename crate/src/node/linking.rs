@@ -177,6 +177,8 @@ impl Node {
                 error => connection::Error::Transport(error.to_string()),
             };
             self.emit(Event::Disconnected { connection: id, peer, reason: reason.clone() });
+            #[cfg(feature = "relay")]
+            self.keep_drained(&peer);
             self.path_changed(peer, before);
             #[cfg(feature = "manager")]
             self.managed_disconnected(now, id, peer, &reason, &link);

@@ -116,6 +116,24 @@ impl Node {
     }
 }
 
+/// A direct connection that came up may be gone again before the relayed one is.
+#[cfg(feature = "relay")]
+impl Node {
+    /// Keeps what leads to `peer` and was to end for a better connection, if that has gone.
+    pub(super) fn keep_drained(&mut self, peer: &PeerId) {
+        if self.best(peer, false).is_some() {
+            return;
+        }
+        for id in self.peers.get(peer).into_iter().flat_map(|ids| ids.iter()) {
+            if let Some(link) = self.links.get_mut(id)
+                && core::mem::take(&mut link.standing.draining)
+            {
+                self.outputs.push_back(Output::Connection(*id, ToConnection::Keep));
+            }
+        }
+    }
+}
+
 impl Link {
     /// Whether new streams may be opened on it.
     pub(super) fn is_open(&self) -> bool {
