@@ -14,6 +14,7 @@ use quinn_proto::{
 };
 use tokio::sync::mpsc;
 
+use super::inbox::Inbox;
 use super::link::QuicLink;
 use crate::udp::{Datagram, Kind, Port, Ports, Socket, Taker};
 
@@ -23,10 +24,6 @@ const MAX_ARRIVALS: usize = 64;
 /// From so many on a remote has to show first that it is where it says it is.
 const DOUBTFUL_ARRIVALS: usize = 16;
 
-/// Datagrams of one remote that wait for its task; further ones are lost, as datagrams
-/// may be. Half a MiB.
-const MAX_QUEUED: usize = 400;
-
 /// The QUIC of one socket.
 pub(super) struct Endpoint {
     pub(super) socket: Arc<Socket>,
@@ -35,7 +32,7 @@ pub(super) struct Endpoint {
 
 struct State {
     quic: quinn_proto::Endpoint,
-    inboxes: HashMap<ConnectionHandle, mpsc::Sender<ConnectionEvent>>,
+    inboxes: HashMap<ConnectionHandle, Arc<Inbox<ConnectionEvent>>>,
     /// None: nobody listens, so nobody is taken up.
     arrivals: Option<mpsc::Sender<Incoming>>,
     /// Somebody may dial, even if there is no connection now.
@@ -54,7 +51,7 @@ impl State {
 pub(super) struct Place {
     pub(super) endpoint: Arc<Endpoint>,
     handle: ConnectionHandle,
-    pub(super) inbox: mpsc::Receiver<ConnectionEvent>,
+    pub(super) inbox: Arc<Inbox<ConnectionEvent>>,
 }
 
 impl Place {
@@ -159,8 +156,8 @@ impl Endpoint {
         connection: Connection,
         remote: SocketAddr,
     ) -> QuicLink {
-        let (sender, inbox) = mpsc::channel(MAX_QUEUED);
-        state.inboxes.insert(handle, sender);
+        let inbox = Arc::<Inbox<_>>::default();
+        state.inboxes.insert(handle, Arc::clone(&inbox));
         let place = Place { endpoint: Arc::clone(self), handle, inbox };
         QuicLink::new(Session::new(connection), place, remote)
     }
@@ -179,8 +176,7 @@ impl Endpoint {
         match state.quic.handle(Instant::now(), from, to, ecn, bytes, &mut answer) {
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 if let Some(inbox) = state.inboxes.get(&handle) {
-                    // What does not fit is lost.
-                    let _ = inbox.try_send(event);
+                    inbox.put(event);
                 }
             }
             Some(DatagramEvent::NewConnection(incoming)) => {

@@ -19,9 +19,6 @@ use super::address;
 use super::endpoint::{Place, to_udp};
 use crate::udp::facing;
 
-/// Datagrams taken in before other tasks of the thread get their turn.
-const TURN: usize = 512;
-
 /// Times that datagrams are handed to the kernel before other tasks get their turn.
 const SENDS: usize = 64;
 
@@ -83,14 +80,8 @@ impl QuicLink {
     /// Moves datagrams and time as far as they go now.
     fn drive(&mut self, cx: &mut Context<'_>) {
         let now = Instant::now();
-        let mut taken = 0;
-        while let Poll::Ready(Some(event)) = self.place.inbox.poll_recv(cx) {
+        for event in self.place.inbox.take(cx) {
             self.session.handle(now, event);
-            taken += 1;
-            if taken == TURN {
-                cx.waker().wake_by_ref();
-                break;
-            }
         }
         loop {
             while let Some(event) = self.session.poll_endpoint_event() {

@@ -5,6 +5,7 @@
 //! | module             | what it does                                           |
 //! | ------------------ | ------------------------------------------------------ |
 //! | `endpoint`         | the connections of one socket: whose is each datagram? |
+//! | `inbox`            | what a socket's reader has for one connection          |
 //! | `link`             | a connection with its clock, as the core drives it     |
 //! | `listener`, `dial` | how links come about                                   |
 
@@ -12,6 +13,7 @@ use polypeer::address::{Multiaddr, Protocol};
 
 mod dial;
 mod endpoint;
+mod inbox;
 mod link;
 mod listener;
 

@@ -1,8 +1,15 @@
 //! What the tests share.
 #![allow(dead_code, reason = "the flood uses a part")]
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use polypeer::address::Multiaddr;
+use polypeer::facade::Node;
 use polypeer::facade::platform::{Link, Listener, Platform, TransportError};
+use polypeer::node::Config;
+use polypeer::{Keypair, Rng};
+use polypeer_native::service::echo;
 use polypeer_native::{Native, Options, ServerCertificate};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -44,4 +51,28 @@ pub(crate) async fn pair(host: &Native, on: &str) -> (Link, Link) {
 
 pub(crate) fn host() -> Native {
     Native::default()
+}
+
+/// Keys of nobody else.
+pub(crate) fn keypair() -> Keypair {
+    Keypair::generate_ed25519(&mut Rng::from_seed(Native::default().seed()))
+}
+
+/// A node that sends back what it is sent.
+pub(crate) fn echoing() -> Node {
+    let node = Node::start(Arc::new(host()), Config::new(keypair()));
+    echo::serve(&node);
+    node
+}
+
+/// Listens, and says where.
+pub(crate) async fn listen(node: &Node, on: &str) -> Multiaddr {
+    node.listen(address(on)).await.unwrap().remove(0)
+}
+
+/// The socket that an address begins with.
+pub(crate) fn socket_of(address: &Multiaddr) -> SocketAddr {
+    let text = address.to_string();
+    let parts: Vec<_> = text.split('/').collect();
+    SocketAddr::new(parts[2].parse().unwrap(), parts[4].parse().unwrap())
 }

@@ -1,49 +1,25 @@
 //! QUIC between two nodes, over loopback.
 
 use std::future::poll_fn;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::common::address;
+use crate::common::{address, echoing as node, keypair, listen, socket_of};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use polypeer::address::Multiaddr;
 use polypeer::facade::Node;
 use polypeer::facade::platform::{Platform, TransportError};
 use polypeer::node::Config;
 use polypeer::security::pnet::PreSharedKey;
-use polypeer::{Keypair, Rng};
+use polypeer_native::service::echo;
 use polypeer_native::{Native, Options};
 use polypeer_quic::{NOBODY, Setup};
 
-const ECHO: &str = "/echo/1.0.0";
+const ECHO: &str = echo::NAME;
 const ON: [&str; 2] = ["/ip4/127.0.0.1/udp/0/quic-v1", "/ip6/::1/udp/0/quic-v1"];
 
-fn keypair() -> Keypair {
-    Keypair::generate_ed25519(&mut Rng::from_seed(Native::default().seed()))
-}
-
-fn node() -> Node {
-    let node = Node::start(Arc::new(Native::default()), Config::new(keypair()));
-    node.handle(ECHO, |stream| async move {
-        let (from, mut to) = stream.split();
-        let _ = futures::io::copy(from, &mut to).await;
-        let _ = to.close().await;
-    });
-    node
-}
-
-async fn listen(node: &Node, on: &str) -> Multiaddr {
-    node.listen(address(on)).await.unwrap().remove(0)
-}
-
-fn socket_of(address: &Multiaddr) -> SocketAddr {
-    let text = address.to_string();
-    let parts: Vec<_> = text.split('/').collect();
-    SocketAddr::new(parts[2].parse().unwrap(), parts[4].parse().unwrap())
-}
-
-async fn echo(from: &Node, to: &Node, data: &[u8]) {
+async fn echoes(from: &Node, to: &Node, data: &[u8]) {
     let stream = from.open_stream(to.peer_id(), &[ECHO]).await.unwrap();
     let (mut reader, mut writer) = stream.split();
     let write = async {
@@ -64,7 +40,7 @@ async fn nodes_connect_and_prove_who_they_are() {
         let connection = alice.dial(at.clone()).await.unwrap();
         assert_eq!(connection.peer_id(), bob.peer_id());
         assert!(connection.ping().await.unwrap() < Duration::from_secs(5));
-        echo(&alice, &bob, b"hello").await;
+        echoes(&alice, &bob, b"hello").await;
         // As somebody else it is nobody.
         let error = node().dial(at.with_peer(*alice.peer_id())).await.unwrap_err();
         assert!(error.to_string().contains("answered"), "{error}");
@@ -83,7 +59,7 @@ async fn bytes_arrive_whole_and_a_stream_that_nobody_reads_holds_up_no_other() {
     let mut stuck = alice.open_stream(bob.peer_id(), &["/stuck/1.0.0"]).await.unwrap();
     let filling = tokio::spawn(async move { stuck.write_all(&vec![1; 64 << 20]).await });
     let data: Vec<u8> = (0..32 << 20).map(|at: u32| (at.wrapping_mul(31) >> 3) as u8).collect();
-    echo(&alice, &bob, &data).await;
+    echoes(&alice, &bob, &data).await;
     assert!(!filling.is_finished());
     filling.abort();
 }
@@ -93,8 +69,8 @@ async fn many_streams_at_once() {
     let (alice, bob) = (node(), node());
     let at = listen(&bob, ON[0]).await.with_peer(*bob.peer_id());
     alice.dial(at).await.unwrap();
-    let echoes = (0..200).map(|_| echo(&alice, &bob, &[7; 5000]));
-    futures::future::join_all(echoes).await;
+    let all = (0..200).map(|_| echoes(&alice, &bob, &[7; 5000]));
+    futures::future::join_all(all).await;
 }
 
 #[tokio::test]
@@ -108,7 +84,7 @@ async fn quic_and_webrtc_direct_share_a_port() {
         for at in [&at, &other] {
             let alice = node();
             alice.dial(at.with_peer(*bob.peer_id())).await.unwrap();
-            echo(&alice, &bob, &[1; 100_000]).await;
+            echoes(&alice, &bob, &[1; 100_000]).await;
         }
         // But only once each.
         let error = bob.listen(address(&second)).await.unwrap_err();
@@ -196,5 +172,5 @@ async fn those_who_begin_and_say_no_more_keep_nobody_out() {
     }
     let alice = node();
     alice.dial(at.with_peer(*bob.peer_id())).await.unwrap();
-    echo(&alice, &bob, b"hello").await;
+    echoes(&alice, &bob, b"hello").await;
 }

@@ -1,42 +1,17 @@
 //! WebRTC direct between two nodes, over loopback.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common::address;
+use crate::common::{address, echoing as node, listen, socket_of};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use polypeer::address::Multiaddr;
-use polypeer::facade::Node;
 use polypeer::facade::platform::{Platform, TransportError};
-use polypeer::node::Config;
-use polypeer::{Keypair, Rng};
+use polypeer_native::service::echo;
 use polypeer_native::{Native, Options, WebRtcCertificate};
 
-const ECHO: &str = "/echo/1.0.0";
+const ECHO: &str = echo::NAME;
 const ON: [&str; 2] = ["/ip4/127.0.0.1/udp/0/webrtc-direct", "/ip6/::1/udp/0/webrtc-direct"];
-
-fn node() -> Node {
-    let host = Arc::new(Native::default());
-    let keypair = Keypair::generate_ed25519(&mut Rng::from_seed(host.seed()));
-    let node = Node::start(host, Config::new(keypair));
-    node.handle(ECHO, |stream| async move {
-        let (from, mut to) = stream.split();
-        let _ = futures::io::copy(from, &mut to).await;
-        let _ = to.close().await;
-    });
-    node
-}
-
-async fn listen(node: &Node, on: &str) -> Multiaddr {
-    node.listen(address(on)).await.unwrap().remove(0)
-}
-
-fn socket_of(address: &Multiaddr) -> SocketAddr {
-    let text = address.to_string();
-    let parts: Vec<_> = text.split('/').collect();
-    SocketAddr::new(parts[2].parse().unwrap(), parts[4].parse().unwrap())
-}
 
 #[tokio::test]
 async fn nodes_connect_and_prove_who_they_are() {
