@@ -24,8 +24,9 @@ const ALPN: &[u8] = b"libp2p";
 /// Indication"), but must give the library a name.
 pub const NOBODY: &str = "libp2p";
 
-/// Streams that a remote may have open at a time.
-pub const MAX_STREAMS: u32 = 1024;
+/// Streams that a remote may have open at a time, as many as with go-libp2p and
+/// rust-libp2p: `quinn-proto` makes room for all of them from the start.
+pub const MAX_STREAMS: u32 = 256;
 /// Bytes of a stream that a remote may send before we have read any.
 pub const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 /// As [`STREAM_WINDOW`], of all streams of a connection.
