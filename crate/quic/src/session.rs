@@ -8,7 +8,7 @@
 mod incoming;
 mod outgoing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -111,8 +111,8 @@ pub struct Session {
     /// Whether the core's numbers of the remote's streams are odd.
     remote_odd: bool,
     accepted: u32,
-    streams: HashMap<u32, Stream>,
-    numbers: HashMap<StreamId, u32>,
+    streams: BTreeMap<u32, Stream>,
+    numbers: BTreeMap<StreamId, u32>,
     /// Streams that the remote does not take yet.
     opening: VecDeque<u32>,
     readable: VecDeque<u32>,
@@ -136,8 +136,8 @@ impl Session {
             connection,
             remote_odd,
             accepted: 0,
-            streams: HashMap::new(),
-            numbers: HashMap::new(),
+            streams: BTreeMap::new(),
+            numbers: BTreeMap::new(),
             opening: VecDeque::new(),
             readable: VecDeque::new(),
             frames: Vec::new(),

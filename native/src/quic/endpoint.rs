@@ -1,6 +1,6 @@
 //! The connections of one socket: whose is each datagram?
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,7 @@ pub(super) struct Endpoint {
 
 struct State {
     quic: quinn_proto::Endpoint,
-    inboxes: HashMap<ConnectionHandle, Arc<Inbox<ConnectionEvent>>>,
+    inboxes: BTreeMap<ConnectionHandle, Arc<Inbox<ConnectionEvent>>>,
     /// None: nobody listens, so nobody is taken up.
     arrivals: Option<mpsc::Sender<Incoming>>,
     /// Somebody may dial, even if there is no connection now.
@@ -99,7 +99,7 @@ impl Endpoint {
         let mut made = None;
         let port = ports.open(at, Kind::Quic, |socket| {
             let quic = setup.endpoint(listening);
-            let inboxes = HashMap::new();
+            let inboxes = BTreeMap::new();
             let state = State { quic, inboxes, arrivals, dialing: true, over: false };
             let endpoint = Endpoint { socket: Arc::clone(socket), state: Mutex::new(state) };
             let endpoint = Arc::new(endpoint);

@@ -77,6 +77,12 @@ pub(super) struct Network {
     rng: Rng,
 }
 
+/// Virtual time begins somewhere.
+#[expect(clippy::disallowed_methods, reason = "an instant has no other origin")]
+fn start() -> Instant {
+    Instant::now()
+}
+
 pub(super) fn keypair(seed: u8) -> Keypair {
     Keypair::ed25519_from_seed([seed; 32])
 }
@@ -89,7 +95,7 @@ impl Network {
     }
 
     pub(super) fn dialing(client: ClientConfig, weather: Weather, seed: u8) -> Self {
-        let now = Instant::now();
+        let now = start();
         let setups = [1, 2].map(|seed| Setup::new(&keypair(seed)).unwrap());
         let mut sides =
             [Side::new(&setups[0], 1, Role::Client), Side::new(&setups[1], 2, Role::Server)];
@@ -113,7 +119,7 @@ impl Network {
             if self.rng.next_u64() % 1000 < u64::from(self.weather.lost) {
                 continue;
             }
-            let late = self.rng.next_u64() % 4 == 0;
+            let late = self.rng.next_u64().is_multiple_of(4);
             let jitter = if late { self.weather.jitter } else { Duration::ZERO };
             let at = self.now + self.weather.delay + jitter;
             self.flying.insert((at, self.sent), (1 - from, datagram.to_vec()));

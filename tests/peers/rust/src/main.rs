@@ -31,6 +31,11 @@ pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() {
+    // QUIC and WebRTC bring different ones, and WebRTC asks for the one of the process.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("peer-rust: there is a provider of cryptography already");
+        std::process::exit(1);
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments).await {
         Ok(true) => {}
