@@ -93,7 +93,8 @@ function readme({ version, repository }, program) {
       : ''
   return `# polypeer ${version}
 
-A libp2p peer: circuit relay, DHT, and a server that pages reach by WebRTC, WebSocket and TCP.
+A libp2p server: circuit relay and DHT, which pages reach by WebRTC and WebSocket, and others by
+QUIC and TCP too.
 ${needs}
     ./polypeer serve
     ./polypeer --help

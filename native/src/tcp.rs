@@ -38,13 +38,14 @@ impl Ports {
 
     /// The address to leave from to `remote`.
     fn toward(&self, remote: SocketAddr) -> Option<SocketAddr> {
-        let fits = |local: &&SocketAddr| {
-            local.is_ipv4() == remote.is_ipv4()
-                && (local.ip().is_unspecified()
-                    || local.ip().is_loopback() == remote.ip().is_loopback())
-        };
-        self.change(|ports| ports.iter().find(fits).copied())
+        self.change(|ports| ports.iter().find(|local| reaches(**local, remote)).copied())
     }
+}
+
+/// Whether a socket bound to `local` can send to `remote`.
+pub(crate) fn reaches(local: SocketAddr, remote: SocketAddr) -> bool {
+    local.is_ipv4() == remote.is_ipv4()
+        && (local.ip().is_unspecified() || local.ip().is_loopback() == remote.ip().is_loopback())
 }
 
 /// Connects to `remote`, from a port of `ports` if one will do.

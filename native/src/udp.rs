@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ pub(crate) enum Kind {
 pub(crate) struct Port {
     pub(crate) socket: Arc<Socket>,
     takers: Mutex<Takers>,
-    /// A listener has gone.
+    /// Somebody has [`left`](Self::left).
     changed: Notify,
 }
 
@@ -156,7 +156,7 @@ impl Port {
         change(&mut self.takers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A listener, or the last link, has gone.
+    /// A listener has gone, or who dialed.
     pub(crate) fn left(&self) {
         self.changed.notify_one();
     }
@@ -229,6 +229,15 @@ impl Ports {
         ports.insert(port.socket.local, Arc::downgrade(&port));
         tokio::spawn(Arc::clone(&port).run());
         Ok(port)
+    }
+}
+
+/// Any port, of all interfaces that `remote` can be reached by.
+pub(crate) fn anywhere(remote: SocketAddr) -> SocketAddr {
+    if remote.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
     }
 }
 

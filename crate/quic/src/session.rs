@@ -161,13 +161,9 @@ impl Session {
         self.end.as_ref()
     }
 
-    /// Whether nothing is left to be done for it, not even for what comes late.
-    pub fn is_drained(&self) -> bool {
-        self.connection.is_drained()
-    }
-
     /// How many streams are open.
-    pub fn stream_count(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn stream_count(&self) -> usize {
         self.streams.len()
     }
 

@@ -113,8 +113,6 @@ impl Setup {
         let server = Arc::new(QuicServerConfig::try_from(server).map_err(cipher)?);
         let mut server = ServerConfig::with_crypto(server);
         server.transport_config(transport);
-        // Theirs to check again; ours do not move.
-        server.migration(true);
         // The first bit that is always set tells QUIC from what shares the port.
         let mut endpoint = EndpointConfig::default();
         endpoint.grease_quic_bit(false);
@@ -125,11 +123,6 @@ impl Setup {
     pub fn endpoint(&self, listening: bool) -> Endpoint {
         let server = listening.then(|| self.server.clone());
         Endpoint::new(self.endpoint.clone(), server, true, None)
-    }
-
-    /// How to take remotes up, for a socket that was not [`listening`](Self::endpoint).
-    pub fn server(&self) -> Arc<ServerConfig> {
-        self.server.clone()
     }
 
     /// How to dial.
@@ -146,8 +139,7 @@ fn transport() -> TransportConfig {
     transport.stream_receive_window(STREAM_WINDOW.into());
     transport.receive_window(CONNECTION_WINDOW.into());
     transport.send_window(SEND_WINDOW);
-    let idle = quinn_proto::IdleTimeout::try_from(IDLE_TIMEOUT).ok();
-    transport.max_idle_timeout(idle);
+    transport.max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT.as_millis() as u32).into()));
     transport.keep_alive_interval(Some(IDLE_TIMEOUT / 2));
     transport.initial_rtt(INITIAL_RTT);
     transport.allow_spin(false);
@@ -208,6 +200,33 @@ impl Verifier {
     }
 }
 
+/// What both sides ask of a verifier of certificates, of signatures in the handshake.
+macro_rules! signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Self::too_old()
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            self.verify_signature(message, certificate, signature)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.schemes()
+        }
+    };
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -220,27 +239,7 @@ impl ServerCertVerifier for Verifier {
         self.verify(certificate, chain, now).map(|()| ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Self::too_old()
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verify_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.schemes()
-    }
+    signatures!();
 }
 
 impl ClientCertVerifier for Verifier {
@@ -257,25 +256,5 @@ impl ClientCertVerifier for Verifier {
         self.verify(certificate, chain, now).map(|()| ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Self::too_old()
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verify_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.schemes()
-    }
+    signatures!();
 }

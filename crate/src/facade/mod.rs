@@ -138,8 +138,9 @@ impl Node {
         #[cfg(not(feature = "pnet"))]
         let private = false;
         // A private network does not go over what brings its own encryption.
-        let known = platform.clone().with_identity(&config.connection.keypair);
-        let platform = known.filter(|_| !private).unwrap_or(platform);
+        let keypair = Some(&config.connection.keypair).filter(|_| !private);
+        let known = keypair.and_then(|keypair| platform.clone().with_identity(keypair));
+        let platform = known.unwrap_or(platform);
         config.connection.ciphers = platform.ciphers();
         config.first_sequence = config.first_sequence.max(platform.unix_millis());
         config.set_unix_clock(|| {

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -10,13 +10,14 @@ use polypeer::Keypair;
 use polypeer::facade::platform::{Link, TransportError};
 use polypeer_quic::{Setup, SetupError};
 use quinn_proto::{ConnectError, Incoming};
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 
 use super::address;
 use super::endpoint::{Endpoint, Open};
 use super::link::QuicLink;
-use crate::udp::Ports;
+use crate::tcp::reaches;
+use crate::udp::{Ports, anywhere};
+use crate::webrtc::random;
 
 /// The datagrams that open the way for a remote, and the pauses between them.
 const KNOCK_BYTES: usize = 64;
@@ -85,22 +86,17 @@ impl Quic {
     ///
     /// Source: libp2p specs, `relay/DCUtR.md`, "The Protocol".
     pub(crate) async fn knock(&self, remote: SocketAddr) -> TransportError {
-        let failed = |kind: io::ErrorKind| TransportError::Connect {
-            address: address(remote),
-            source: kind.into(),
-        };
+        let failed = |source| TransportError::Connect { address: address(remote), source };
         let Some(open) = self.listening_toward(remote) else {
-            return failed(io::ErrorKind::AddrNotAvailable);
+            return failed(io::ErrorKind::AddrNotAvailable.into());
         };
         let socket = Arc::clone(open.endpoint.socket.io());
         drop(open);
-        let random = SystemRandom::new();
         loop {
-            let mut datagram = [0; KNOCK_BYTES];
-            if random.fill(&mut datagram).is_err() {
-                // Of the system, which has no randomness.
-                return failed(io::ErrorKind::Other);
-            }
+            let datagram: [u8; KNOCK_BYTES] = match random() {
+                Ok(datagram) => datagram,
+                Err(error) => return failed(error),
+            };
             // One that is lost is followed by others.
             let _ = socket.send_to(&datagram, remote).await;
             let [least, most] = KNOCK_PAUSE;
@@ -121,21 +117,14 @@ impl Quic {
         endpoint: &Arc<Endpoint>,
         remote: SocketAddr,
     ) -> Result<QuicLink, TransportError> {
-        endpoint.connect(self.setup.client(), remote).map_err(|error| TransportError::Quic {
-            address: address(remote),
-            reason: error.to_string(),
-        })
+        endpoint.connect(self.setup.client(), remote).map_err(|error| failed(&error, remote))
     }
 
     /// A socket of its own for a dial.
     fn open(&self, remote: SocketAddr) -> Result<Open, TransportError> {
-        let any: SocketAddr = if remote.is_ipv4() {
-            (Ipv4Addr::UNSPECIFIED, 0).into()
-        } else {
-            (Ipv6Addr::UNSPECIFIED, 0).into()
-        };
         let failed = |source| TransportError::Connect { address: address(remote), source };
-        Ok(Endpoint::open(&self.ports, &self.setup, any, false).map_err(failed)?.0)
+        let opened = Endpoint::open(&self.ports, &self.setup, anywhere(remote), false);
+        Ok(opened.map_err(failed)?.0)
     }
 
     /// From a socket of ours that is open already, if there is one.
@@ -145,8 +134,7 @@ impl Quic {
             match endpoint.connect(self.setup.client(), remote) {
                 // It closes just now.
                 Err(ConnectError::EndpointStopping) => {}
-                Ok(link) => return Ok(link),
-                Err(_) => return self.begin(&endpoint, remote),
+                begun => return begun.map_err(|error| failed(&error, remote)),
             }
         }
         let open = self.open(remote)?;
@@ -155,10 +143,8 @@ impl Quic {
     }
 }
 
-/// Whether a socket bound to `local` can send to `remote`.
-fn reaches(local: SocketAddr, remote: SocketAddr) -> bool {
-    local.is_ipv4() == remote.is_ipv4()
-        && (local.ip().is_unspecified() || local.ip().is_loopback() == remote.ip().is_loopback())
+fn failed(error: &ConnectError, remote: SocketAddr) -> TransportError {
+    TransportError::Quic { address: address(remote), reason: error.to_string() }
 }
 
 async fn finish(mut link: QuicLink) -> Result<Link, TransportError> {

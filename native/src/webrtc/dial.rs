@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use polypeer::facade::platform::{Link, TransportError};
@@ -14,6 +14,7 @@ use super::link::{Failure, RecordLink};
 use super::listener::{address, with_certhash};
 use super::path::Path;
 use super::random;
+use crate::udp::anywhere;
 
 /// How long a listener may take to answer a version before the next one is tried:
 /// those that do not know a version do not say so. Five checks are sent meanwhile.
@@ -56,12 +57,7 @@ async fn begin(
     expected: Multihash,
     version: Version,
 ) -> io::Result<(RecordLink, SocketAddr)> {
-    let any: SocketAddr = if remote.is_ipv4() {
-        (Ipv4Addr::UNSPECIFIED, 0).into()
-    } else {
-        (Ipv6Addr::UNSPECIFIED, 0).into()
-    };
-    let socket = UdpSocket::bind(any).await?;
+    let socket = UdpSocket::bind(anywhere(remote)).await?;
     socket.connect(remote).await?;
     let local = socket.local_addr()?;
     let credentials = Credentials::new(version, &random()?);

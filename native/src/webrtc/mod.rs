@@ -24,7 +24,8 @@ pub use certificate::{WebRtcCertificate, WebRtcCertificateError};
 pub(crate) use dial::dial;
 pub(crate) use listener::{WebRtcListener, address, with_certhash};
 
-fn random<const N: usize>() -> io::Result<[u8; N]> {
+/// Bytes of the operating system's generator.
+pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| io::Error::other("the operating system has no randomness"))?;

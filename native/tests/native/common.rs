@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures::io::{AsyncReadExt, AsyncWriteExt};
 use polypeer::address::Multiaddr;
 use polypeer::facade::Node;
 use polypeer::facade::platform::{Link, Listener, Platform, TransportError};
@@ -75,4 +76,18 @@ pub(crate) fn socket_of(address: &Multiaddr) -> SocketAddr {
     let text = address.to_string();
     let parts: Vec<_> = text.split('/').collect();
     SocketAddr::new(parts[2].parse().unwrap(), parts[4].parse().unwrap())
+}
+
+/// Sends bytes and has them back.
+pub(crate) async fn echoes(from: &Node, to: &Node, data: &[u8]) {
+    let stream = from.open_stream(to.peer_id(), &[echo::NAME]).await.unwrap();
+    let (mut reader, mut writer) = stream.split();
+    let write = async {
+        writer.write_all(data).await.unwrap();
+        writer.close().await.unwrap();
+    };
+    let mut back = Vec::new();
+    let (read, ()) = tokio::join!(reader.read_to_end(&mut back), write);
+    read.unwrap();
+    assert!(back == data);
 }

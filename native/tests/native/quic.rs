@@ -5,32 +5,17 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::common::{address, echoing as node, keypair, listen, socket_of};
-use futures::io::{AsyncReadExt, AsyncWriteExt};
+use crate::common::{address, echoes, echoing as node, keypair, listen, socket_of};
+use futures::io::AsyncWriteExt;
 use polypeer::address::Multiaddr;
 use polypeer::facade::Node;
 use polypeer::facade::platform::{Platform, TransportError};
 use polypeer::node::Config;
 use polypeer::security::pnet::PreSharedKey;
-use polypeer_native::service::echo;
 use polypeer_native::{Native, Options};
 use polypeer_quic::{NOBODY, Setup};
 
-const ECHO: &str = echo::NAME;
 const ON: [&str; 2] = ["/ip4/127.0.0.1/udp/0/quic-v1", "/ip6/::1/udp/0/quic-v1"];
-
-async fn echoes(from: &Node, to: &Node, data: &[u8]) {
-    let stream = from.open_stream(to.peer_id(), &[ECHO]).await.unwrap();
-    let (mut reader, mut writer) = stream.split();
-    let write = async {
-        writer.write_all(data).await.unwrap();
-        writer.close().await.unwrap();
-    };
-    let mut back = Vec::new();
-    let (read, ()) = tokio::join!(reader.read_to_end(&mut back), write);
-    read.unwrap();
-    assert!(back == data);
-}
 
 #[tokio::test]
 async fn nodes_connect_and_prove_who_they_are() {

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use crate::common::{address, echoing as node, listen, socket_of};
+use crate::common::{address, echoes, echoing as node, listen, socket_of};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use polypeer::address::Multiaddr;
 use polypeer::facade::platform::{Platform, TransportError};
@@ -21,12 +21,7 @@ async fn nodes_connect_and_prove_who_they_are() {
         let connection = alice.dial(at.clone()).await.unwrap();
         assert_eq!(connection.peer_id(), bob.peer_id());
         assert!(connection.ping().await.unwrap() < Duration::from_secs(5));
-        let mut stream = alice.open_stream(bob.peer_id(), &[ECHO]).await.unwrap();
-        stream.write_all(b"hello").await.unwrap();
-        stream.close().await.unwrap();
-        let mut back = Vec::new();
-        stream.read_to_end(&mut back).await.unwrap();
-        assert_eq!(back, b"hello");
+        echoes(&alice, &bob, b"hello").await;
         // As somebody else it is nobody.
         assert!(node().dial(at.with_peer(*alice.peer_id())).await.is_err());
     }

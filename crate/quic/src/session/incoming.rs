@@ -32,11 +32,6 @@ impl Session {
         at
     }
 
-    /// Whether [`read`](Self::read) may have something.
-    pub fn has_news(&self) -> bool {
-        !self.frames.is_empty() || !self.readable.is_empty()
-    }
-
     fn read_own(&mut self, out: &mut [u8]) -> usize {
         let left = &self.frames[self.taken..];
         let count = left.len().min(out.len());

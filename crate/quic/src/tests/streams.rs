@@ -190,7 +190,8 @@ fn what_was_written_before_the_end_arrives() {
     assert!(came == data);
     assert_eq!(network.sides[1].session().end(), Some(&End::ByRemote(0)));
     assert_eq!(network.sides[0].session().end(), Some(&End::ByUs));
-    network.run(MINUTE, |network| network.sides.iter_mut().all(|s| s.session().is_drained()));
+    network
+        .run(MINUTE, |network| network.sides.iter_mut().all(|s| s.session().quic().is_drained()));
 }
 
 #[test]
